@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The router's configuration: a YAML file -> one struct, checked once, here.
+ * No kernel call is made: whether a device or a core exists is asked later.
+ */
+#ifndef XSR_CONFIG_H
+#define XSR_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "types.h"
+
+#define CONFIG_WHY_LEN 256
+
+enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC };
+enum config_transport { CONFIG_TRANSPORT_AUTO, CONFIG_TRANSPORT_XDP, CONFIG_TRANSPORT_UDP };
+enum config_wait { CONFIG_WAIT_SLEEP, CONFIG_WAIT_SPIN };
+
+struct config {
+	char instance[XSR_NAME_LEN];		  /* default "xsr" */
+	char devices[XSR_DEVICES_MAX][16];	  /* interface names */
+	unsigned int n_devices;			  /* 0: only transport udp can serve */
+	enum config_mode mode;			  /* how to attach, if it is not attached yet */
+	enum config_transport transport;	  /* auto: xdp, or udp with a warning */
+	enum config_wait wait;
+	char handler[XSR_NAME_LEN];		  /* default "echo" */
+	int cpus[XSR_WORKERS_MAX];		  /* worker -> core it is pinned to, -1 = not pinned */
+	unsigned int n_workers;			  /* 1..XSR_WORKERS_MAX */
+	unsigned int n_frames;			  /* UMEM frames of each queue; a power of two */
+	unsigned int frame_len;			  /* bytes, 2048 or 4096 */
+	unsigned int ring_len;			  /* entries of each socket's rings; a power of two */
+	unsigned int batch;			  /* messages taken at once, 1..256 */
+	unsigned int sessions_max;		  /* in each worker's table */
+	unsigned int idle_s;			  /* a session silent for longer is forgotten; 0 = never */
+	struct xsr_service services[XSR_SERVICES_MAX]; /* as service_add() takes them: see service_spec.h */
+	unsigned int n_services;
+};
+
+/*
+ * Reads `path` into a new *out; the caller frees it with config_free().
+ * Returns 0, or -errno with one sentence in `why`: file, line, what is wrong,
+ * what was expected. Nothing is returned half filled. Any thread.
+ */
+int config_load(const char *path, struct config **out, char why[CONFIG_WHY_LEN]);
+void config_free(struct config *config); /* takes NULL */
+
+#endif /* XSR_CONFIG_H */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What an operator writes of a service, on the command line or in the
+ * configuration, checked and turned into the contract's struct.
+ */
+#ifndef XSR_SERVICE_SPEC_H
+#define XSR_SERVICE_SPEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "types.h"
+
+#define SERVICE_WHY_LEN 256
+
+/* Words as written; NULL = not given. */
+struct service_spec {
+	const char *name;	    /* [A-Za-z0-9_-], at most XSR_NAME_LEN - 1 */
+	const char *protocol;	    /* "udp"; "tcp" is refused with a sentence */
+	const char *address;	    /* ADDR:PORT or [ADDR6]:PORT; 0.0.0.0 = any IPv4, [::] = any address */
+	const char *id;		    /* rule, see profile.h */
+	const char *default_action; /* pass (default), drop, hash */
+	const char *stamp;	    /* off (default), on, or N: one of N messages */
+	const char *dense;	    /* how many dense routes, default 0 */
+	const char *node;	    /* number in dense IDs, default 0 */
+};
+
+/*
+ * Fills *out but for `next` and `dense_base`, which the table of services
+ * gives. Returns 0, or -EINVAL and one sentence in `why`: what, where, what
+ * was expected. *out is untouched on error. Any thread.
+ */
+int service_spec_parse(const struct service_spec *spec, struct xsr_service *out, char why[SERVICE_WHY_LEN]);
+
+/* The inverse, for `show`: text of the address ("10.0.0.1:5000", "[::]:53") into buf; returns buf. */
+#define SERVICE_ADDRESS_LEN 64
+const char *service_address(const struct xsr_service *service, char buf[SERVICE_ADDRESS_LEN]);
+
+/*
+ * A number the way the whole command line takes it: decimal or 0x hex, nothing
+ * before or behind it. Returns 0, -EINVAL (not a number) or -ERANGE (above max).
+ */
+int number_parse(const char *text, uint64_t max, uint64_t *out);
+
+#endif /* XSR_SERVICE_SPEC_H */

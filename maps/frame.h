@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The frame: the same bytes on every transport. Integers are big endian; a
+ * datagram holds exactly one frame. Nothing here touches a map or calls a
+ * helper, so both sides include it.
+ */
+#ifndef XSR_FRAME_H
+#define XSR_FRAME_H
+
+#include <linux/types.h>
+
+#define XSR_FRAME_VERSION 1
+#define XSR_FRAME_LEN_MIN 20	/* of the bytes after the len field */
+#define XSR_FRAME_LEN_MAX 65536
+#define XSR_FRAME_HEADER_LEN 24
+
+struct xsr_frame {
+	__be32 len; /* bytes after this field */
+	__u8 version;
+	__u8 type;  /* enum xsr_frame_type */
+	__be16 flags;
+	__be64 id;
+	__be64 seq; /* per session and direction, from 1 */
+} __attribute__((packed));
+_Static_assert(sizeof(struct xsr_frame) == XSR_FRAME_HEADER_LEN, "wire format");
+
+#define XSR_FRAME_MEASURE 0x1
+#define XSR_FRAME_SAMPLED 0x2
+#define XSR_FRAME_REPLY 0x4
+#define XSR_FRAME_ERR 0x8
+#define XSR_FRAME_CROSSED 0x10
+
+enum xsr_frame_type {
+	XSR_FRAME_HELLO = 0x01,
+	XSR_FRAME_HELLO_ACK = 0x02,
+	XSR_FRAME_HB_PING = 0x03,
+	XSR_FRAME_HB_PONG = 0x04,
+	XSR_FRAME_BYE = 0x05,
+	XSR_FRAME_ECHO_REQ = 0x10,
+	XSR_FRAME_ECHO_REP = 0x11,
+	XSR_FRAME_PERF_PING = 0x20,
+	XSR_FRAME_PERF_PONG = 0x21,
+	XSR_FRAME_MPING = 0x30,
+	XSR_FRAME_MPONG = 0x31,
+	XSR_FRAME_MACK = 0x32,
+	XSR_FRAME_CALL = 0x40,
+	XSR_FRAME_REPLY_TYPE = 0x41,
+	XSR_FRAME_FEED = 0x50,
+	XSR_FRAME_ERROR = 0x7f,
+};
+
+/* Payload of ECHO_REQ and ECHO_REP: the stamp, then filler of byte seq & 0xff. */
+struct xsr_frame_echo {
+	__be64 t_send_ns;
+} __attribute__((packed));
+
+/* Payload of PERF_PING and PERF_PONG; an absent stamp is 0. */
+struct xsr_frame_perf {
+	__be64 t1_ns, t2k_ns, t2_ns, t3_ns, t3s_ns, t4k_ns, t4_ns;
+	__be16 in_worker, owner_worker, out_worker;
+	__be16 n_handoff;
+	__be32 clock_domain;
+	__be16 generation; /* of the route that the router's kernel part followed; 0 = none */
+	__u8 pad[10];
+} __attribute__((packed));
+_Static_assert(sizeof(struct xsr_frame_perf) == 80, "wire format");
+
+/* A bitmap of the types that exist, one word for each 32 of the 128 values. */
+static inline __attribute__((always_inline)) int frame_type_known(__u8 type)
+{
+	switch (type >> 5) {
+	case 0: /* HELLO..BYE, ECHO */
+		return (0x0003003e >> (type & 31)) & 1;
+	case 1: /* PERF, MPING..MACK */
+		return (0x00070003 >> (type & 31)) & 1;
+	case 2: /* CALL, REPLY, FEED */
+		return (0x00010003 >> (type & 31)) & 1;
+	default:
+		return type == XSR_FRAME_ERROR;
+	}
+}
+
+#endif /* XSR_FRAME_H */

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "names.h"
+
+#include <stddef.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+struct label {
+	const char *name;
+	const char *meaning;
+};
+
+static const struct label stats[] = {
+	[XSR_STAT_ROUTE_WORKER] = { "route_worker", "by its route to a worker's socket" },
+	[XSR_STAT_ROUTE_PASS] = { "route_pass", "by its route to the kernel's stack" },
+	[XSR_STAT_ROUTE_DROP] = { "route_drop", "dropped by its route" },
+	[XSR_STAT_ROUTE_UNKNOWN_ACTION] = { "route_unknown_action", "dropped: the route's action is not known" },
+	[XSR_STAT_NOT_IP] = { "not_ip", "neither IPv4 nor IPv6: to the stack" },
+	[XSR_STAT_NOT_UDP] = { "not_udp", "not UDP: to the stack" },
+	[XSR_STAT_FRAGMENT] = { "fragment", "an IP fragment, first or later: to the stack" },
+	[XSR_STAT_NO_SERVICE] = { "no_service", "no service at this address and port: to the stack" },
+	[XSR_STAT_BAD_ETHERNET] = { "bad_ethernet", "shorter than its Ethernet header or VLAN tags: to the stack" },
+	[XSR_STAT_BAD_IPV4] = { "bad_ipv4", "an IPv4 header with impossible lengths or version: to the stack" },
+	[XSR_STAT_BAD_IPV6] = { "bad_ipv6", "an IPv6 header with impossible lengths or version: to the stack" },
+	[XSR_STAT_BAD_UDP] = { "bad_udp", "a UDP header with an impossible length: to the stack" },
+	[XSR_STAT_TOO_MANY_HEADERS] = { "too_many_headers", "more IPv6 extension headers than are read: to the stack" },
+	[XSR_STAT_FRAME_BAD_LEN] = { "frame_bad_len", "dropped: the frame's length is not the datagram's" },
+	[XSR_STAT_FRAME_BAD_VERSION] = { "frame_bad_version", "dropped: a frame of another version" },
+	[XSR_STAT_FRAME_BAD_TYPE] = { "frame_bad_type", "dropped: a frame of unknown type" },
+	[XSR_STAT_NO_ID_PASS] = { "no_id_pass", "no session ID in it: to the stack by default" },
+	[XSR_STAT_NO_ID_DROP] = { "no_id_drop", "no session ID in it: dropped by default" },
+	[XSR_STAT_NO_ID_HASH] = { "no_id_hash", "no session ID in it: to a worker by the sender's hash" },
+	[XSR_STAT_NO_ID_NO_WORKER] = { "no_id_no_worker", "no session ID in it, no worker runs: to the stack" },
+	[XSR_STAT_NO_ROUTE_PASS] = { "no_route_pass", "its session has no route: to the stack by default" },
+	[XSR_STAT_NO_ROUTE_DROP] = { "no_route_drop", "its session has no route: dropped by default" },
+	[XSR_STAT_NO_ROUTE_HASH] = { "no_route_hash", "its session has no route: to a worker by the ID's hash" },
+	[XSR_STAT_NO_ROUTE_NO_WORKER] = { "no_route_no_worker", "its session has no route, no worker runs: to the stack" },
+	[XSR_STAT_STALE_ID_PASS] = { "stale_id_pass", "an old generation of its ID: to the stack by default" },
+	[XSR_STAT_STALE_ID_DROP] = { "stale_id_drop", "an old generation of its ID: dropped by default" },
+	[XSR_STAT_STALE_ID_HASH] = { "stale_id_hash", "an old generation of its ID: to a worker by the ID's hash" },
+	[XSR_STAT_STALE_ID_NO_WORKER] = { "stale_id_no_worker", "an old generation of its ID, no worker runs: to the stack" },
+	[XSR_STAT_WORKER_GONE_PASS] = { "worker_gone_pass", "its worker has no socket on this queue: to the stack by default" },
+	[XSR_STAT_WORKER_GONE_DROP] = { "worker_gone_drop", "its worker has no socket on this queue: dropped by default" },
+	[XSR_STAT_WORKER_GONE_HASH] = { "worker_gone_hash", "its worker has no socket on this queue: to another by the ID's hash" },
+	[XSR_STAT_WORKER_GONE_NO_WORKER] = { "worker_gone_no_worker", "its worker has no socket on this queue, nor has another: to the stack" },
+};
+_Static_assert(ARRAY_SIZE(stats) == XSR_STAT_MAX, "every counter has its label");
+
+static const char *const worker_stats[] = {
+	[XSR_WORKER_STAT_RX] = "rx",
+	[XSR_WORKER_STAT_TX] = "tx",
+	[XSR_WORKER_STAT_RX_BYTES] = "rx_bytes",
+	[XSR_WORKER_STAT_TX_BYTES] = "tx_bytes",
+	[XSR_WORKER_STAT_BAD_PACKET] = "bad_packet",
+	[XSR_WORKER_STAT_NO_SERVICE] = "no_service",
+	[XSR_WORKER_STAT_BAD_FRAME] = "bad_frame",
+	[XSR_WORKER_STAT_NO_ID] = "no_id",
+	[XSR_WORKER_STAT_SESSIONS_FULL] = "sessions_full",
+	[XSR_WORKER_STAT_UNEXPECTED] = "unexpected",
+	[XSR_WORKER_STAT_TX_FULL] = "tx_full",
+	[XSR_WORKER_STAT_TX_ERROR] = "tx_error",
+	[XSR_WORKER_STAT_RX_DROPPED] = "rx_dropped",
+	[XSR_WORKER_STAT_RX_RING_FULL] = "rx_ring_full",
+	[XSR_WORKER_STAT_FILL_EMPTY] = "fill_empty",
+	[XSR_WORKER_STAT_WAKEUPS] = "wakeups",
+	[XSR_WORKER_STAT_SESSIONS] = "sessions",
+};
+_Static_assert(ARRAY_SIZE(worker_stats) == XSR_WORKER_STAT_MAX, "every worker counter has its name");
+
+static const char *const actions[] = {
+	[XSR_ACTION_NONE] = "none",	[XSR_ACTION_PASS] = "pass", [XSR_ACTION_DROP] = "drop",
+	[XSR_ACTION_WORKER] = "worker", [XSR_ACTION_HASH] = "hash",
+};
+_Static_assert(ARRAY_SIZE(actions) == XSR_ACTION_MAX, "every action has its name");
+
+const char *stat_name(enum xsr_stat stat)
+{
+	return (unsigned int)stat < XSR_STAT_MAX ? stats[stat].name : "?";
+}
+
+const char *stat_meaning(enum xsr_stat stat)
+{
+	return (unsigned int)stat < XSR_STAT_MAX ? stats[stat].meaning : "?";
+}
+
+const char *worker_stat_name(enum xsr_worker_stat stat)
+{
+	return (unsigned int)stat < XSR_WORKER_STAT_MAX ? worker_stats[stat] : "?";
+}
+
+const char *action_name(enum xsr_action action)
+{
+	return (unsigned int)action < XSR_ACTION_MAX ? actions[action] : "?";
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The contract: every structure that the kernel's programs and user space
+ * share is written here and nowhere else. Both sides include this file; it
+ * includes nothing but the fixed-width types.
+ */
+#ifndef XSR_TYPES_H
+#define XSR_TYPES_H
+
+#include <linux/types.h>
+
+#define XSR_SERVICES_MAX 64	 /* index 0 stands for "no service" */
+#define XSR_WORKERS_MAX 64	 /* a power of two: slots are computed by shifting */
+#define XSR_QUEUES_MAX 64	 /* receive queues of all devices of an instance */
+#define XSR_DEVICES_MAX 64	 /* a power of two: indexed by the low bits of ifindex */
+#define XSR_SLOTS_MAX (XSR_QUEUES_MAX * XSR_WORKERS_MAX)
+#define XSR_BUCKETS_MAX 4096	 /* of the `hash` default; a power of two */
+#define XSR_ALTERNATIVES_MAX 4
+#define XSR_SERVICES_PER_PORT_MAX 8
+#define XSR_NAME_LEN 32
+#define XSR_RULE_LEN 80
+#define XSR_PAYLOAD_MAX 0x3fff	 /* longer than any frame XDP sees in one buffer */
+#define XSR_OFFSET_MAX 2047	 /* where a rule may look */
+#define XSR_DENSE_DEFAULT (1u << 20)  /* dense routes of an instance */
+#define XSR_ROUTES_DEFAULT (1u << 20) /* hashed routes of an instance */
+
+/* What is done with a message. A route word of all zeroes is no route. */
+enum xsr_action {
+	XSR_ACTION_NONE = 0,
+	XSR_ACTION_PASS = 1,	/* to the kernel's stack */
+	XSR_ACTION_DROP = 2,
+	XSR_ACTION_WORKER = 3,	/* target: the worker's number */
+	XSR_ACTION_HASH = 4,	/* only as a default: spread over the workers */
+	XSR_ACTION_MAX
+};
+
+/*
+ * What happened to a message: the hook counts exactly one of these for each
+ * message it sees, so they sum up to what it saw. The sixteen `default`
+ * counters are laid out as reason * 4 + result; see xsr_stat_default().
+ */
+enum xsr_stat {
+	/* The session's route was followed. */
+	XSR_STAT_ROUTE_WORKER, /* 0: no step of parsing returns it */
+	XSR_STAT_ROUTE_PASS,
+	XSR_STAT_ROUTE_DROP,
+	XSR_STAT_ROUTE_UNKNOWN_ACTION, /* dropped: a word this program cannot read */
+
+	/* Not ours, or not to be judged here: to the kernel's stack. */
+	XSR_STAT_NOT_IP,
+	XSR_STAT_NOT_UDP,
+	XSR_STAT_FRAGMENT,
+	XSR_STAT_NO_SERVICE,
+	XSR_STAT_BAD_ETHERNET,
+	XSR_STAT_BAD_IPV4,
+	XSR_STAT_BAD_IPV6,
+	XSR_STAT_BAD_UDP,
+	XSR_STAT_TOO_MANY_HEADERS,
+
+	/* A frame of ours that breaks the format: dropped. */
+	XSR_STAT_FRAME_BAD_LEN,
+	XSR_STAT_FRAME_BAD_VERSION,
+	XSR_STAT_FRAME_BAD_TYPE,
+
+	/* The service's default action was taken: why, and what came of it. */
+	XSR_STAT_NO_ID_PASS,
+	XSR_STAT_NO_ID_DROP,
+	XSR_STAT_NO_ID_HASH,
+	XSR_STAT_NO_ID_NO_WORKER,
+	XSR_STAT_NO_ROUTE_PASS,
+	XSR_STAT_NO_ROUTE_DROP,
+	XSR_STAT_NO_ROUTE_HASH,
+	XSR_STAT_NO_ROUTE_NO_WORKER,
+	XSR_STAT_STALE_ID_PASS,
+	XSR_STAT_STALE_ID_DROP,
+	XSR_STAT_STALE_ID_HASH,
+	XSR_STAT_STALE_ID_NO_WORKER,
+	XSR_STAT_WORKER_GONE_PASS,
+	XSR_STAT_WORKER_GONE_DROP,
+	XSR_STAT_WORKER_GONE_HASH,
+	XSR_STAT_WORKER_GONE_NO_WORKER,
+	XSR_STAT_MAX
+};
+
+/* Why a service's default action is taken. */
+enum xsr_reason {
+	XSR_REASON_NO_ID,	/* no alternative of the rule matched */
+	XSR_REASON_NO_ROUTE,	/* the ID has no route */
+	XSR_REASON_STALE_ID,	/* the dense slot belongs to another generation of the ID */
+	XSR_REASON_WORKER_GONE, /* the route's worker has no socket on this queue */
+	XSR_REASON_MAX
+};
+
+/* What came of it. */
+enum xsr_result {
+	XSR_RESULT_PASS,
+	XSR_RESULT_DROP,
+	XSR_RESULT_HASH,      /* a worker got it */
+	XSR_RESULT_NO_WORKER, /* `hash`, but no worker runs: to the stack */
+	XSR_RESULT_MAX
+};
+
+#define xsr_stat_default(reason, result) (XSR_STAT_NO_ID_PASS + (reason) * XSR_RESULT_MAX + (result))
+
+_Static_assert(xsr_stat_default(XSR_REASON_WORKER_GONE, XSR_RESULT_NO_WORKER) == XSR_STAT_MAX - 1,
+	       "the default counters are reason * 4 + result");
+
+/* The value of a per-CPU counter entry; one entry a service, 0 for no service. */
+struct xsr_counters {
+	__u64 n[XSR_STAT_MAX];
+};
+
+/*
+ * A route, one 8-byte word, the same in both tables. In the dense table user
+ * space stores it with one atomic store while the kernel reads it.
+ */
+struct xsr_route {
+	__u16 generation;    /* counts the changes of this route, from 1; wraps past 0 */
+	__u8 action;	     /* enum xsr_action */
+	__u8 flags;	     /* none yet; 0 */
+	__u16 target;	     /* worker number */
+	__u16 id_generation; /* bits 48..63 of the ID; tells a dense slot's reuse apart */
+};
+_Static_assert(sizeof(struct xsr_route) == 8, "a route is one word");
+
+/* Key of the hashed routes. */
+struct xsr_route_key {
+	__u64 id;
+	__u32 service;
+	__u32 pad; /* 0 */
+};
+_Static_assert(sizeof(struct xsr_route_key) == 16, "no hidden padding in a key");
+
+/* An ID that xsr hands out: generation 16 | node 16 | index 32. */
+#define xsr_id_generation(id) ((__u16)((id) >> 48))
+#define xsr_id_node(id) ((__u16)((id) >> 32))
+#define xsr_id_index(id) ((__u32)(id))
+
+/*
+ * One way to find the ID, in the form the kernel executes: both loads take the
+ * bytes that END at the given place, as big endian, so that a mask confines
+ * them to their width and no load runs past the payload. config/rule.c
+ * compiles it from the operator's text.
+ */
+struct xsr_alternative {
+	__u64 id_mask;	    /* after the shift */
+	__u32 match_mask;   /* (4 bytes ending at match_end) & match_mask == match_value */
+	__u32 match_value;
+	__u16 match_end;    /* from the payload's start; 0 = matches always */
+	__u16 id_end;	    /* where the ID ends: from the start, or back from the end */
+	__u8 id_width;	    /* 1..8 bytes */
+	__u8 id_shift;	    /* of the 8 bytes ending there */
+	__u8 flags;	    /* XSR_ALT_* */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct xsr_alternative) == 24, "size is part of the contract");
+
+#define XSR_ALT_FROM_END 0x1	 /* id_end counts back from the payload's end */
+#define XSR_ALT_LITTLE_ENDIAN 0x2 /* the 8 bytes are read as little endian */
+
+/* A service. The head and the first alternative share a cache line. */
+struct xsr_service {
+	__be32 addr[4];	      /* IPv4 in addr[3]; see flags */
+	__be16 port;
+	__u8 proto;	      /* IPPROTO_UDP */
+	__u8 flags;	      /* XSR_SERVICE_* */
+	__u16 next;	      /* the next service on this port, 0 = none */
+	__u8 n_alternatives;
+	__u8 default_action;  /* enum xsr_action */
+	__u32 dense_base;     /* first slot in the dense table */
+	__u32 dense_len;      /* 0 = all routes are hashed */
+	__u16 node;	      /* dense IDs carry this node number */
+	__u16 pad;
+	__u32 stamp_interval; /* 0 = off, 1 = every message, N = one of N */
+	struct xsr_alternative alternatives[XSR_ALTERNATIVES_MAX];
+	char name[XSR_NAME_LEN]; /* zero terminated; empty = free entry */
+	char rule[XSR_RULE_LEN]; /* as the operator wrote it */
+	__u8 reserved[8];
+};
+_Static_assert(sizeof(struct xsr_service) == 256, "size is part of the contract");
+
+#define XSR_SERVICE_IPV4 0x1   /* serves addr[3], or any IPv4 address if ANY */
+#define XSR_SERVICE_IPV6 0x2   /* serves addr, or any IPv6 address if ANY */
+#define XSR_SERVICE_ANY 0x4    /* the address is not compared */
+#define XSR_SERVICE_FRAMED 0x8 /* payloads are our frames and checked as such */
+
+/* The first service on a destination port; 0 = none. */
+struct xsr_port {
+	__u16 udp;
+	__u16 tcp;
+};
+_Static_assert(sizeof(struct xsr_port) == 4, "size is part of the contract");
+
+/* A device whose queues have sockets; found by the low bits of its ifindex. */
+struct xsr_device {
+	__u32 ifindex;	  /* 0 = free */
+	__u16 queue_base; /* its queue q is queue_base + q of the instance */
+	__u16 n_queues;
+};
+_Static_assert(sizeof(struct xsr_device) == 8, "size is part of the contract");
+
+/*
+ * Shadow of the XSKMAP, which user space cannot read: slot queue * 64 + worker.
+ * A slot is live if a router said so; whether its socket still exists the
+ * redirect itself tells.
+ */
+struct xsr_slot {
+	__u32 ifindex; /* the device that the socket is bound to; 0 = not live */
+	__u32 pid;     /* of the router */
+};
+_Static_assert(sizeof(struct xsr_slot) == 8, "size is part of the contract");
+
+#define xsr_slot_index(queue, worker) ((queue) * XSR_WORKERS_MAX + (worker))
+
+/* One bucket of the `hash` default. */
+struct xsr_bucket {
+	__u32 worker; /* number + 1; 0 = no worker runs */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct xsr_bucket) == 8, "size is part of the contract");
+
+/* In the metadata right before a stamped frame. */
+struct xsr_stamp {
+	__u32 magic;
+	__u16 generation; /* of the route that was followed; 0 = by default action */
+	__u16 service;
+	__u64 time_ns;	  /* CLOCK_MONOTONIC when the kernel's program saw the frame */
+};
+_Static_assert(sizeof(struct xsr_stamp) == 16, "metadata is a multiple of 4, at most 32");
+
+#define XSR_STAMP_MAGIC 0x78737231 /* "xsr1" */
+
+/*
+ * What a worker counts, written by its thread alone, read by anyone. An entry
+ * that has a pid belongs to a router that ran; whether it still does, the pid
+ * and the start time tell.
+ */
+enum xsr_worker_stat {
+	XSR_WORKER_STAT_RX,	       /* messages received */
+	XSR_WORKER_STAT_TX,	       /* messages handed to the kernel for sending */
+	XSR_WORKER_STAT_RX_BYTES,      /* payload */
+	XSR_WORKER_STAT_TX_BYTES,      /* payload */
+	XSR_WORKER_STAT_BAD_PACKET,    /* not a datagram that this worker can parse */
+	XSR_WORKER_STAT_NO_SERVICE,    /* no service has this address and port any more */
+	XSR_WORKER_STAT_BAD_FRAME,     /* breaks the frame format */
+	XSR_WORKER_STAT_NO_ID,	       /* served without a session */
+	XSR_WORKER_STAT_SESSIONS_FULL, /* served without a session: the table is full */
+	XSR_WORKER_STAT_UNEXPECTED,    /* a type the handler does not serve */
+	XSR_WORKER_STAT_TX_FULL,       /* not sent: the transmit ring is full */
+	XSR_WORKER_STAT_TX_ERROR,      /* not sent: the kernel refused */
+	XSR_WORKER_STAT_RX_DROPPED,    /* by the kernel: frame too large, or UMEM invalid */
+	XSR_WORKER_STAT_RX_RING_FULL,  /* by the kernel: this worker did not keep up */
+	XSR_WORKER_STAT_FILL_EMPTY,    /* by the kernel: no free frame in the fill ring */
+	XSR_WORKER_STAT_WAKEUPS,       /* times that the worker slept and was woken */
+	XSR_WORKER_STAT_SESSIONS,      /* now in the table, not a total */
+	XSR_WORKER_STAT_MAX
+};
+
+struct xsr_worker_counters {
+	__u64 n[XSR_WORKER_STAT_MAX];
+	__u32 pid;	   /* of the router; 0 = this worker never ran */
+	__u32 cpu;	   /* pinned to; ~0 = not pinned */
+	__u64 started_ns;  /* CLOCK_BOOTTIME; the router's process start */
+	char transport[8]; /* "xdp" or "udp" */
+	__u8 reserved[256 - XSR_WORKER_STAT_MAX * 8 - 24];
+};
+_Static_assert(sizeof(struct xsr_worker_counters) == 256, "whole cache lines: no false sharing");
+
+#endif /* XSR_TYPES_H */
