@@ -30,7 +30,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wer
 INCLUDES := -Imaps -Ibpf -Iconfig -Iloader -Iuser -Iuser/worker -Iuser/transport -Iuser/control -Iuser/measure -I$(OUT)/skel
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(INCLUDES) -fPIC -fvisibility=hidden -pthread $(CFLAGS)
-LDLIBS := -lxdp -lbpf -lcyaml -ljansson -lsystemd -lmnl -lcap-ng -lxxhash -lm -pthread
+LDLIBS := -lxdp -lbpf -lcyaml -lyaml -ljansson -lsystemd -lmnl -lcap-ng -lxxhash -lm -pthread
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wshadow -Werror -Imaps -Ibpf \
 	-I/usr/include/$(shell uname -m)-linux-gnu
 
@@ -134,7 +134,7 @@ FUZZ_FLAGS := -std=gnu17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefine
 $(OUT)/tests/fuzz/%: tests/fuzz/%.c
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) $(INCLUDES) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(wildcard config/*.c) -lcyaml
+	$(Q)$(CLANG) $(FUZZ_FLAGS) $(INCLUDES) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(wildcard config/*.c) -lcyaml -lyaml
 
 .PHONY: unit prog e2e fuzz check
 unit: $(UNIT_BIN)
@@ -161,7 +161,7 @@ vm: all $(PROG_BIN)
 
 # --- set-up and the rest ---
 
-DEPS := gcc clang llvm libclang-rt-14-dev bpftool libbpf-dev libxdp-dev libcmocka-dev libcyaml-dev libjansson-dev \
+DEPS := gcc clang llvm libclang-rt-14-dev bpftool libbpf-dev libxdp-dev libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev \
 	libsystemd-dev libmnl-dev libcap-ng-dev libxxhash-dev pkg-config scdoc iproute2 procps util-linux
 
 .PHONY: deps
@@ -184,4 +184,4 @@ install: all
 clean:
 	rm -rf $(OUT)
 
--include $(shell find $(OUT) -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT) -path $(OUT)/vm -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -31,6 +31,17 @@ struct unaligned64 {
 	__u64 v;
 } __attribute__((packed));
 
+/* The service takes messages to this address; its port was looked up before. */
+parse_step int service_has_address(const struct xsr_service *s, const struct datagram *d)
+{
+	if (d->family == 4)
+		return (s->flags & XSR_SERVICE_IPV4) && (s->flags & XSR_SERVICE_ANY || s->addr[3] == d->daddr[0]);
+	if (!(s->flags & XSR_SERVICE_IPV6))
+		return 0;
+	return s->flags & XSR_SERVICE_ANY || (s->addr[0] == d->daddr[0] && s->addr[1] == d->daddr[1] &&
+					      s->addr[2] == d->daddr[2] && s->addr[3] == d->daddr[3]);
+}
+
 /* The payload must be one of our frames: 0, or the negated reason. */
 parse_step int frame_check(const struct datagram *d)
 {

@@ -26,16 +26,6 @@ static __always_inline int count(const struct message *m, enum xsr_stat stat, in
 	return verdict;
 }
 
-static __always_inline bool service_has_address(const struct xsr_service *s, const struct datagram *d)
-{
-	if (d->family == 4)
-		return (s->flags & XSR_SERVICE_IPV4) && (s->flags & XSR_SERVICE_ANY || s->addr[3] == d->daddr[0]);
-	if (!(s->flags & XSR_SERVICE_IPV6))
-		return false;
-	return s->flags & XSR_SERVICE_ANY || (s->addr[0] == d->daddr[0] && s->addr[1] == d->daddr[1] &&
-					      s->addr[2] == d->daddr[2] && s->addr[3] == d->daddr[3]);
-}
-
 static __always_inline bool service_find(struct message *m)
 {
 	__u32 dport = bpf_ntohs(m->d.dport);

@@ -13,6 +13,11 @@
 #include "types.h"
 
 #define CONFIG_WHY_LEN 256
+#define CONFIG_FILE_MAX (1024 * 1024) /* bytes */
+
+/* In cpus[], besides the number of a core. */
+#define CONFIG_CPU_NONE (-1) /* not pinned */
+#define CONFIG_CPU_AUTO (-2) /* not said: the worker's number modulo the cores that are online */
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC };
 enum config_transport { CONFIG_TRANSPORT_AUTO, CONFIG_TRANSPORT_XDP, CONFIG_TRANSPORT_UDP };
@@ -26,7 +31,7 @@ struct config {
 	enum config_transport transport;	  /* auto: xdp, or udp with a warning */
 	enum config_wait wait;
 	char handler[XSR_NAME_LEN];		  /* default "echo" */
-	int cpus[XSR_WORKERS_MAX];		  /* worker -> core it is pinned to, -1 = not pinned */
+	int cpus[XSR_WORKERS_MAX];		  /* worker -> core it is pinned to, or CONFIG_CPU_* */
 	unsigned int n_workers;			  /* 1..XSR_WORKERS_MAX */
 	unsigned int n_frames;			  /* UMEM frames of each queue; a power of two */
 	unsigned int frame_len;			  /* bytes, 2048 or 4096 */
@@ -45,5 +50,14 @@ struct config {
  */
 int config_load(const char *path, struct config **out, char why[CONFIG_WHY_LEN]);
 void config_free(struct config *config); /* takes NULL */
+
+/* The same from memory; `name` stands for the file in `why`. */
+int config_parse(const char *name, const void *data, size_t len, struct config **out, char why[CONFIG_WHY_LEN]);
+
+/*
+ * Whether `b` differs from the running `a` in anything but the services, which
+ * alone are changed live: then `why` names the first key that does.
+ */
+bool config_needs_restart(const struct config *a, const struct config *b, char why[CONFIG_WHY_LEN]);
 
 #endif /* XSR_CONFIG_H */

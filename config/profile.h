@@ -7,7 +7,12 @@
  *
  * Profiles: xsr, quic-lb:LEN, gtpu, wireguard, dtls-cid:LEN, vxlan, geneve,
  * offset:OFF:WIDTH[:le][:mask=M][:shift=S][:match=OFF/WIDTH/VALUE[/MASK]] and
- * suffix:OFF:WIDTH[...], whose OFF counts back from the payload's end.
+ * suffix:OFF:WIDTH[...], whose OFF counts back from the payload's end to the
+ * ID's first byte. Offsets are in bytes from the first of the UDP payload, at
+ * most XSR_OFFSET_MAX. The ID is (the WIDTH bytes >> S) & M; the alternative
+ * holds for messages whose bytes at the match's OFF, read as big endian, give
+ * VALUE under MASK. Numbers are as number_parse() takes them. Some profiles
+ * compile to several alternatives; xsr takes no other beside it.
  */
 #ifndef XSR_PROFILE_H
 #define XSR_PROFILE_H
@@ -19,8 +24,8 @@
 /*
  * Compiles `text` into service->alternatives, n_alternatives, the FRAMED flag and
  * service->rule; leaves everything else of *service alone, and all of it if it fails.
- * Returns 0, or -EINVAL with one sentence in `why` that says what is wrong
- * with which part and what was expected. Any thread.
+ * Unused alternatives are zeroed. Returns 0, or -EINVAL with one sentence in
+ * `why` that says what is wrong with which part and what was expected. Any thread.
  */
 int rule_compile(const char *text, struct xsr_service *service, char *why, size_t why_len);
 

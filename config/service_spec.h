@@ -13,22 +13,22 @@
 
 #define SERVICE_WHY_LEN 256
 
-/* Words as written; NULL = not given. */
+/* Words as written; NULL = not given. The first four must be. */
 struct service_spec {
 	const char *name;	    /* [A-Za-z0-9_-], at most XSR_NAME_LEN - 1 */
 	const char *protocol;	    /* "udp"; "tcp" is refused with a sentence */
-	const char *address;	    /* ADDR:PORT or [ADDR6]:PORT; 0.0.0.0 = any IPv4, [::] = any address */
+	const char *address;	    /* ADDR:PORT or [ADDR6]:PORT, no names; 0.0.0.0 = any IPv4, [::] = any */
 	const char *id;		    /* rule, see profile.h */
 	const char *default_action; /* pass (default), drop, hash */
-	const char *stamp;	    /* off (default), on, or N: one of N messages */
-	const char *dense;	    /* how many dense routes, default 0 */
-	const char *node;	    /* number in dense IDs, default 0 */
+	const char *stamp;	    /* off (default), on, or N from 2 to 2^31: about one of N messages */
+	const char *dense;	    /* how many dense routes, up to 2^28, default 0; if there is room: maps/ */
+	const char *node;	    /* number in dense IDs, up to 65535, default 0 */
 };
 
 /*
- * Fills *out but for `next` and `dense_base`, which the table of services
- * gives. Returns 0, or -EINVAL and one sentence in `why`: what, where, what
- * was expected. *out is untouched on error. Any thread.
+ * Fills *out but for `next` and `dense_base`: those the table of services gives,
+ * here they keep their values. Returns 0, or -EINVAL and one sentence in `why`:
+ * what, where, what was expected. *out is untouched on error. Any thread.
  */
 int service_spec_parse(const struct service_spec *spec, struct xsr_service *out, char why[SERVICE_WHY_LEN]);
 
@@ -38,7 +38,8 @@ const char *service_address(const struct xsr_service *service, char buf[SERVICE_
 
 /*
  * A number the way the whole command line takes it: decimal or 0x hex, nothing
- * before or behind it. Returns 0, -EINVAL (not a number) or -ERANGE (above max).
+ * before or behind it. Returns 0, -EINVAL (not a number) or -ERANGE (above max);
+ * *out is untouched on error.
  */
 int number_parse(const char *text, uint64_t max, uint64_t *out);
 

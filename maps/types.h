@@ -188,16 +188,19 @@ _Static_assert(sizeof(struct xsr_service) == 256, "size is part of the contract"
 struct xsr_port {
 	__u16 udp;
 	__u16 tcp;
+	__u32 pad; /* array values are 8-aligned when mapped */
 };
-_Static_assert(sizeof(struct xsr_port) == 4, "size is part of the contract");
+_Static_assert(sizeof(struct xsr_port) == 8, "size is part of the contract");
 
 /* A device whose queues have sockets; found by the low bits of its ifindex. */
 struct xsr_device {
 	__u32 ifindex;	  /* 0 = free */
 	__u16 queue_base; /* its queue q is queue_base + q of the instance */
 	__u16 n_queues;
+	__u32 pid;	  /* of the router whose sockets they are */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct xsr_device) == 8, "size is part of the contract");
+_Static_assert(sizeof(struct xsr_device) == 16, "size is part of the contract");
 
 /*
  * Shadow of the XSKMAP, which user space cannot read: slot queue * 64 + worker.
@@ -260,7 +263,7 @@ struct xsr_worker_counters {
 	__u64 n[XSR_WORKER_STAT_MAX];
 	__u32 pid;	   /* of the router; 0 = this worker never ran */
 	__u32 cpu;	   /* pinned to; ~0 = not pinned */
-	__u64 started_ns;  /* CLOCK_BOOTTIME; the router's process start */
+	__u64 started;	   /* of the process, in clock ticks since boot: tells a reused pid */
 	char transport[8]; /* "xdp" or "udp" */
 	__u8 reserved[256 - XSR_WORKER_STAT_MAX * 8 - 24];
 };

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "program.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "attach.h"
+#include "libbpf_log.h"
+#include "steer.skel.h"
+
+static int fail(int ret, char why[LOADER_WHY_LEN], const char *what, const char *on)
+{
+	const char *kernel = libbpf_log_take();
+
+	snprintf(why, LOADER_WHY_LEN, "cannot %s %s: %s%s%.160s%s", what, on, strerror(-ret), *kernel ? " (" : "", kernel,
+		 *kernel ? ")" : "");
+	return ret;
+}
+
+/* An instance's own directory, where pins go; its maps may still stand in ip's. */
+static void own_dir(const char *name, const char *suffix, char dir[INSTANCE_PATH_LEN])
+{
+	snprintf(dir, INSTANCE_PATH_LEN, "%s/%s%s", INSTANCE_ROOT, name, suffix);
+}
+
+/* Removes a directory of pins and what is in it. */
+static void dir_remove(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+
+	if (!d)
+		return;
+	while ((entry = readdir(d)))
+		if (entry->d_name[0] != '.')
+			unlinkat(dirfd(d), entry->d_name, 0);
+	closedir(d);
+	rmdir(dir);
+}
+
+static int map_reuse(struct bpf_map *map, const char *dir)
+{
+	char path[INSTANCE_PATH_LEN + 32];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	ret = bpf_map__reuse_fd(map, fd);
+	close(fd);
+	return ret;
+}
+
+/* The maps that are pinned stay: the new program is built around them. */
+static int maps_reuse(struct bpf_object *obj, const char *dir, char why[LOADER_WHY_LEN])
+{
+	struct bpf_map *map;
+	int ret;
+
+	bpf_object__for_each_map(map, obj) {
+		if (bpf_map__is_internal(map))
+			continue;
+		ret = map_reuse(map, dir);
+		if (ret)
+			return fail(ret, why, "take over the map", bpf_map__name(map));
+	}
+	return 0;
+}
+
+static int size_set(struct bpf_map *map, uint32_t asked, bool kept, char why[LOADER_WHY_LEN])
+{
+	if (!asked || (kept && asked == bpf_map__max_entries(map)))
+		return 0;
+	if (kept) {
+		snprintf(why, LOADER_WHY_LEN,
+			 "%s has %u entries and keeps them across a reload; to change that: export the routes, prog unload, prog load",
+			 bpf_map__name(map), bpf_map__max_entries(map));
+		return -EINVAL;
+	}
+	return bpf_map__set_max_entries(map, asked);
+}
+
+/* The pins are made below by hand, all at once: libbpf must not make its own. */
+static void autopin_off(struct bpf_object *obj)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj)
+		bpf_map__set_pin_path(map, NULL);
+}
+
+static int skeleton_open(const char *old_dir, const struct program_options *options, struct steer_bpf **out,
+			 char why[LOADER_WHY_LEN])
+{
+	struct steer_bpf *skel = steer_bpf__open();
+	int ret;
+
+	if (!skel)
+		return fail(-errno, why, "open", "the built-in program");
+	autopin_off(skel->obj);
+	ret = old_dir ? maps_reuse(skel->obj, old_dir, why) : 0;
+	if (!ret)
+		ret = size_set(skel->maps.xsr_dense, options->dense_len, old_dir, why);
+	if (!ret)
+		ret = size_set(skel->maps.xsr_routes, options->routes_max, old_dir, why);
+	if (!ret) {
+		ret = steer_bpf__load(skel);
+		if (ret)
+			fail(ret, why, "load", ret == -EPERM ? "the program; run as root, or with CAP_BPF and CAP_NET_ADMIN" :
+							       "the program into the kernel");
+	}
+	if (ret)
+		steer_bpf__destroy(skel);
+	else
+		*out = skel;
+	return ret;
+}
+
+static int pin_all(struct steer_bpf *skel, const char *dir, char why[LOADER_WHY_LEN])
+{
+	char path[INSTANCE_PATH_LEN + 32];
+	struct bpf_map *map;
+
+	if (mkdir(dir, 0700))
+		return fail(-errno, why, "make", dir);
+	snprintf(path, sizeof(path), "%s/%s", dir, INSTANCE_PROGRAM);
+	if (bpf_obj_pin(bpf_program__fd(skel->progs.xsr_steer), path))
+		return fail(-errno, why, "pin", path);
+	bpf_object__for_each_map(map, skel->obj) {
+		if (bpf_map__is_internal(map))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
+		if (bpf_obj_pin(bpf_map__fd(map), path))
+			return fail(-errno, why, "pin", path);
+	}
+	return 0;
+}
+
+/* One rename: whoever looks sees all of the old pins or all of the new. */
+static int pins_publish(const char *tmp, const char *dir, char why[LOADER_WHY_LEN])
+{
+	bool exists = access(dir, F_OK) == 0;
+
+	if (renameat2(AT_FDCWD, tmp, AT_FDCWD, dir, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE))
+		return fail(-errno, why, "rename the pins to", dir);
+	if (exists)
+		dir_remove(tmp);
+	return 0;
+}
+
+/* Where `ip link ... xdp obj` finds maps by name. A link that is there is the same map, or we leave it. */
+static bool globals_link(struct steer_bpf *skel)
+{
+	char path[INSTANCE_PATH_LEN];
+	struct bpf_map *map;
+	bool all = true;
+
+	mkdir(INSTANCE_BPFFS "/tc", 0700);
+	mkdir(INSTANCE_GLOBALS, 0700);
+	bpf_object__for_each_map(map, skel->obj) {
+		if (bpf_map__is_internal(map))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", INSTANCE_GLOBALS, bpf_map__name(map));
+		if (access(path, F_OK) && bpf_obj_pin(bpf_map__fd(map), path))
+			all = false;
+	}
+	return all;
+}
+
+static void globals_unlink(void)
+{
+	char path[INSTANCE_PATH_LEN];
+	int i;
+
+	for (i = 0; i < MAPS_MAX; i++) {
+		snprintf(path, sizeof(path), "%s/%s", INSTANCE_GLOBALS, maps_name(i));
+		unlink(path);
+	}
+}
+
+struct replacement {
+	int prog_fd;
+	struct program_report *report;
+};
+
+static int replace_one(const struct attach_info *info, void *arg)
+{
+	struct replacement *r = arg;
+
+	if (net_replace(info, r->prog_fd))
+		r->report->n_replace_failed++;
+	else
+		r->report->n_replaced++;
+	return 0;
+}
+
+static int load_locked(const char *name, const struct program_options *options, struct program_report *report,
+		       char why[LOADER_WHY_LEN])
+{
+	char dir[INSTANCE_PATH_LEN], tmp[INSTANCE_PATH_LEN], old[INSTANCE_PATH_LEN];
+	struct steer_bpf *skel = NULL;
+	struct replacement replacement = { .report = report };
+	int ret;
+
+	own_dir(name, "", dir);
+	own_dir(name, "-loading", tmp);
+	dir_remove(tmp); /* what a killed loader left */
+	report->maps_kept = instance_dir(name, old) == 0;
+	ret = skeleton_open(report->maps_kept ? old : NULL, options, &skel, why);
+	if (ret)
+		return ret;
+	ret = pin_all(skel, tmp, why);
+	if (!ret)
+		ret = pins_publish(tmp, dir, why);
+	if (!ret) {
+		report->globals_linked = !strcmp(name, INSTANCE_DEFAULT) && globals_link(skel);
+		replacement.prog_fd = bpf_program__fd(skel->progs.xsr_steer);
+		net_for_each(name, replace_one, &replacement);
+		snprintf(report->dir, sizeof(report->dir), "%s", dir);
+	} else {
+		dir_remove(tmp);
+	}
+	steer_bpf__destroy(skel);
+	return ret;
+}
+
+/* One loader at a time; see maps_lock() for the same lock among writers. */
+static int root_lock(void)
+{
+	int fd = open(INSTANCE_ROOT, O_RDONLY | O_CLOEXEC);
+
+	int ret = fd < 0 ? -errno : 0;
+
+	if (!ret && flock(fd, LOCK_EX))
+		ret = -errno;
+	if (ret && fd >= 0)
+		close(fd);
+	return ret ? ret : fd;
+}
+
+int program_load(const char *name, const struct program_options *options, struct program_report *report,
+		 char why[LOADER_WHY_LEN])
+{
+	int lock, ret;
+
+	memset(report, 0, sizeof(*report));
+	libbpf_log_capture();
+	ret = instance_prepare(&report->bpffs_mounted, why);
+	if (ret)
+		return ret;
+	lock = root_lock();
+	if (lock < 0)
+		return fail(lock, why, "lock", INSTANCE_ROOT);
+	ret = load_locked(name, options, report, why);
+	close(lock);
+	return ret;
+}
+
+static int detach_one(const struct attach_info *info, void *arg)
+{
+	return net_detach(arg, info->ifname, (char[LOADER_WHY_LEN]){});
+}
+
+static int first_device(const struct attach_info *info, void *arg)
+{
+	snprintf(arg, sizeof(info->ifname), "%s", info->ifname);
+	return 1;
+}
+
+int program_unload(const char *name, bool force, char why[LOADER_WHY_LEN])
+{
+	char dir[INSTANCE_PATH_LEN], maps_dir[INSTANCE_PATH_LEN], ifname[16];
+	int ret;
+
+	libbpf_log_capture();
+	own_dir(name, "", dir);
+	ret = instance_dir(name, maps_dir);
+	if (ret) {
+		snprintf(why, LOADER_WHY_LEN, "instance '%s' is not loaded", name);
+		return ret;
+	}
+	if (force)
+		net_for_each(name, detach_one, (void *)name);
+	if (net_for_each(name, first_device, ifname) > 0) {
+		snprintf(why, LOADER_WHY_LEN,
+			 "the program runs on '%s'; detach it first: xsr --name %s net detach %s (or: prog unload force)",
+			 ifname, name, ifname);
+		return -EBUSY;
+	}
+	dir_remove(dir);
+	if (!strcmp(name, INSTANCE_DEFAULT))
+		globals_unlink();
+	return 0;
+}
+
+int program_open(const char *name, char why[LOADER_WHY_LEN])
+{
+	char path[INSTANCE_PATH_LEN + 32];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s/%s", INSTANCE_ROOT, name, INSTANCE_PROGRAM);
+	fd = bpf_obj_get(path);
+	if (fd >= 0)
+		return fd;
+	fd = -errno;
+	if (fd == -ENOENT)
+		snprintf(why, LOADER_WHY_LEN, "no program of instance '%s' is pinned; load it with: xsr --name %s prog load",
+			 name, name);
+	else
+		fail(fd, why, "open", path);
+	return fd;
+}
+
+int program_info(const char *name, struct program_info *info, char why[LOADER_WHY_LEN])
+{
+	struct bpf_prog_info prog = {};
+	__u32 len = sizeof(prog);
+	int fd, ret, i;
+
+	memset(info, 0, sizeof(*info));
+	ret = instance_dir(name, info->dir);
+	if (ret) {
+		snprintf(why, LOADER_WHY_LEN, "instance '%s' is not loaded; load it with: xsr --name %s prog load", name,
+			 name);
+		return ret;
+	}
+	fd = program_open(name, why);
+	if (fd == -ENOENT)
+		return 0; /* maps that `ip link ... xdp obj` pinned */
+	if (fd < 0)
+		return fd;
+	ret = bpf_obj_get_info_by_fd(fd, &prog, &len) ? -errno : 0;
+	close(fd);
+	if (ret)
+		return fail(ret, why, "ask the kernel about", INSTANCE_PROGRAM);
+	info->pinned = true;
+	info->id = prog.id;
+	info->len_jited = prog.jited_prog_len;
+	info->len_xlated = prog.xlated_prog_len;
+	snprintf(info->name, sizeof(info->name), "%s", prog.name);
+	snprintf(info->pin, sizeof(info->pin), "%s/%s/%s", INSTANCE_ROOT, name, INSTANCE_PROGRAM);
+	for (i = 0; i < 8; i++)
+		snprintf(info->tag + 2 * i, 3, "%02x", prog.tag[i]);
+	return 0;
+}

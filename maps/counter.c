@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "counter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+static void counters_add(struct xsr_counters *sum, const struct xsr_counters *more)
+{
+	int i;
+
+	for (i = 0; i < XSR_STAT_MAX; i++)
+		sum->n[i] += more->n[i];
+}
+
+/* Room for one value of every possible CPU, zeroed. */
+static struct xsr_counters *percpu_alloc(int *n_cpus)
+{
+	*n_cpus = libbpf_num_possible_cpus();
+	return *n_cpus < 0 ? NULL : calloc(*n_cpus, sizeof(struct xsr_counters));
+}
+
+int counter_read(struct maps *maps, uint32_t service, struct xsr_counters *out)
+{
+	struct xsr_counters *values;
+	int n_cpus, i, ret = 0;
+
+	values = percpu_alloc(&n_cpus);
+	if (!values)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(maps->fds[MAPS_STATS], &service, values))
+		ret = -errno;
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < n_cpus && !ret; i++)
+		counters_add(out, &values[i]);
+	free(values);
+	return ret;
+}
+
+int counter_read_all(struct maps *maps, struct xsr_counters *out)
+{
+	struct xsr_counters one;
+	uint32_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < XSR_SERVICES_MAX; i++) {
+		int ret = counter_read(maps, i, &one);
+
+		if (ret)
+			return ret;
+		counters_add(out, &one);
+	}
+	return 0;
+}
+
+uint64_t counter_sum(const struct xsr_counters *counters)
+{
+	uint64_t sum = 0;
+	int i;
+
+	for (i = 0; i < XSR_STAT_MAX; i++)
+		sum += counters->n[i];
+	return sum;
+}
+
+int counter_clear(struct maps *maps, uint32_t service)
+{
+	struct xsr_counters *zero;
+	int n_cpus, ret = 0;
+
+	zero = percpu_alloc(&n_cpus);
+	if (!zero)
+		return -ENOMEM;
+	if (bpf_map_update_elem(maps->fds[MAPS_STATS], &service, zero, BPF_ANY))
+		ret = -errno;
+	free(zero);
+	return ret;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where the workers' sockets are: devices, the XSKMAP with its shadow, and the
+ * buckets of the `hash` default. Written by a running router, read by the
+ * kernel's program and by `show`.
+ */
+#ifndef XSR_SOCKET_H
+#define XSR_SOCKET_H
+
+#include <stdbool.h>
+
+#include "maps.h"
+
+/*
+ * Gives the device's queues their numbers in the instance and tells the kernel. Returns
+ * the number of its queue 0, or -ENOSPC (too many queues), -EBUSY (another
+ * router serves it, or another device with the same low bits of ifindex), -errno.
+ * What a dead router left is taken over. Caller holds maps_lock().
+ */
+int device_publish(struct maps *maps, uint32_t ifindex, uint16_t n_queues);
+int device_withdraw(struct maps *maps, uint32_t ifindex);
+
+/*
+ * Puts an AF_XDP socket into its slot, shadow last. `queue` is the instance's
+ * number. 0 or -errno. withdraw clears the shadow first.
+ */
+int socket_publish(struct maps *maps, uint16_t queue, uint16_t worker, int xsk_fd, uint32_t ifindex);
+int socket_withdraw(struct maps *maps, uint16_t queue, uint16_t worker);
+
+/*
+ * Spreads the `hash` default over the workers whose bit in `live` is set, by the
+ * highest random weight: a worker that leaves gives away only its own buckets,
+ * one that comes takes only its share. 0 = none: messages go to the stack.
+ */
+void buckets_spread(struct xsr_bucket buckets[XSR_BUCKETS_MAX], uint64_t live);
+
+/* The process that serves a worker, if it is alive: its pid, else 0. */
+uint32_t worker_pid(const struct xsr_worker_counters *worker);
+
+/* Fills in who runs worker counters from now on: this process. */
+void worker_claim(struct xsr_worker_counters *worker, int cpu, const char *transport);
+
+#endif /* XSR_SOCKET_H */

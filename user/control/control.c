@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "control.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "attach.h"
+#include "config.h"
+#include "instance.h"
+#include "log.h"
+#include "probe.h"
+#include "program.h"
+#include "reconcile.h"
+#include "xsr.h"
+
+struct control {
+	const char *path;
+	struct config *config;
+	struct maps *maps;
+	struct xsr_router *router;
+	bool attached[XSR_DEVICES_MAX]; /* by us: we detach it */
+	bool xdp_possible;
+};
+
+static void sentence_warn(const char *sentence, void *arg)
+{
+	(void)arg;
+	log_warning("%s", sentence);
+}
+
+static int config_open(struct control *c, const char *instance)
+{
+	char why[CONFIG_WHY_LEN];
+
+	if (config_load(c->path, &c->config, why)) {
+		log_error("%s", why);
+		return -EINVAL;
+	}
+	if (instance)
+		snprintf(c->config->instance, sizeof(c->config->instance), "%s", instance);
+	return 0;
+}
+
+static int program_ensure(struct control *c)
+{
+	const struct program_options options = {};
+	struct program_report report;
+	struct program_info info;
+	char why[LOADER_WHY_LEN];
+
+	if (program_info(c->config->instance, &info, why) == 0 && info.pinned)
+		return 0;
+	if (program_load(c->config->instance, &options, &report, why)) {
+		log_error("%s", why);
+		return -EIO;
+	}
+	log_info("loaded the program of instance '%s'%s", c->config->instance,
+		 report.bpffs_mounted ? ", on a BPF file system that was mounted for it" : "");
+	return 0;
+}
+
+static int device_ensure(struct control *c, unsigned int i)
+{
+	static const enum attach_mode modes[] = {
+		[CONFIG_MODE_AUTO] = ATTACH_AUTO,
+		[CONFIG_MODE_NATIVE] = ATTACH_NATIVE,
+		[CONFIG_MODE_GENERIC] = ATTACH_GENERIC,
+	};
+	enum attach_mode mode = modes[c->config->mode];
+	const char *device = c->config->devices[i];
+	char why[LOADER_WHY_LEN] = "";
+	struct attach_info info;
+	int ret;
+
+	ret = net_info(c->config->instance, device, &info, why);
+	if (!ret && info.ours)
+		return 0;
+	if (!ret)
+		ret = net_attach(c->config->instance, device, &mode, why);
+	if (ret)
+		return log_warning("%s", why), ret;
+	if (why[0])
+		log_warning("%s", why);
+	c->attached[i] = true;
+	log_info("attached to '%s', %s mode", device, attach_mode_name(mode));
+	return 0;
+}
+
+/* Whether every device runs the program; if not, udp serves, unless xdp is demanded. */
+static int devices_ensure(struct control *c)
+{
+	unsigned int i;
+
+	c->xdp_possible = c->config->n_devices > 0;
+	for (i = 0; i < c->config->n_devices; i++)
+		if (device_ensure(c, i))
+			c->xdp_possible = false;
+	if (c->xdp_possible || c->config->transport != CONFIG_TRANSPORT_XDP)
+		return 0;
+	log_error("transport xdp is demanded, and not every device can serve it");
+	return -ENODEV;
+}
+
+static void devices_detach(struct control *c)
+{
+	char why[LOADER_WHY_LEN];
+	unsigned int i;
+
+	for (i = 0; i < c->config->n_devices; i++)
+		if (c->attached[i] && net_detach(c->config->instance, c->config->devices[i], why))
+			log_warning("%s", why);
+}
+
+static const char *transport_wish(const struct control *c)
+{
+	if (c->config->transport == CONFIG_TRANSPORT_UDP || !c->xdp_possible)
+		return "udp";
+	return c->config->transport == CONFIG_TRANSPORT_XDP ? "xdp" : NULL;
+}
+
+static int router_open(struct control *c)
+{
+	const struct config *config = c->config;
+	const char *devices[XSR_DEVICES_MAX];
+	char why[XSR_WHY_LEN] = "out of memory";
+	unsigned int i;
+	struct xsr_router_config rc = {
+		.instance = config->instance,
+		.devices = devices,
+		.n_devices = config->n_devices,
+		.transport = transport_wish(c),
+		.n_workers = config->n_workers,
+		.cpus = config->cpus[0] == CONFIG_CPU_AUTO ? NULL : config->cpus,
+		.spin = config->wait == CONFIG_WAIT_SPIN,
+		.n_frames = config->n_frames,
+		.frame_len = config->frame_len,
+		.ring_len = config->ring_len,
+		.batch = config->batch,
+		.sessions_max = config->sessions_max,
+		.idle_s = config->idle_s,
+		.handler = xsr_handler_find(config->handler),
+		.log = sentence_warn,
+	};
+
+	for (i = 0; i < config->n_devices; i++)
+		devices[i] = config->devices[i];
+	if (!rc.handler) {
+		log_error("%s: no handler '%s'; expected echo", c->path, config->handler);
+		return -EINVAL;
+	}
+	if (xsr_router_open(&c->router, &rc, why)) {
+		log_error("%s", why);
+		return -EIO;
+	}
+	return 0;
+}
+
+static void services_log(const struct reconcile_result *r)
+{
+	log_info("services: %u added, %u changed, %u deleted", r->n_added, r->n_changed, r->n_deleted);
+}
+
+static int services_open(struct control *c)
+{
+	struct reconcile_result result;
+	char why[LOADER_WHY_LEN];
+
+	if (instance_open(c->config->instance, &c->maps, why)) {
+		log_error("%s", why);
+		return -EIO;
+	}
+	if (reconcile_services(c->maps, NULL, c->config, &result, why)) {
+		log_error("%s", why);
+		return -EIO;
+	}
+	services_log(&result);
+	return 0;
+}
+
+/* The new file whole, or the running state. */
+static void control_reload(struct control *c)
+{
+	struct reconcile_result result;
+	struct config *new = NULL;
+	char why[CONFIG_WHY_LEN];
+
+	if (config_load(c->path, &new, why)) {
+		log_error("%s; the running configuration stays", why);
+		return;
+	}
+	memcpy(new->instance, c->config->instance, sizeof(new->instance));
+	if (config_needs_restart(c->config, new, why) || reconcile_services(c->maps, c->config, new, &result, why)) {
+		log_error("%s: %s; the running configuration stays", c->path, why);
+		config_free(new);
+		return;
+	}
+	services_log(&result);
+	config_free(c->config);
+	c->config = new;
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+	(void)source;
+	(void)info;
+	sd_notify(0, "RELOADING=1");
+	control_reload(arg);
+	sd_notify(0, "READY=1");
+	return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+	(void)arg;
+	log_info("stopping on signal %u", info->ssi_signo);
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+/* Signals are blocked before threads start, so that only the event loop takes them. */
+static int signals_block(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return sigprocmask(SIG_BLOCK, &set, NULL) ? -errno : 0;
+}
+
+static int event_loop(struct control *c)
+{
+	sd_event *event = NULL;
+	int ret = sd_event_default(&event);
+
+	if (ret >= 0)
+		ret = sd_event_add_signal(event, NULL, SIGTERM, on_stop, c);
+	if (ret >= 0)
+		ret = sd_event_add_signal(event, NULL, SIGINT, on_stop, c);
+	if (ret >= 0)
+		ret = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, c);
+	if (ret >= 0) {
+		sd_notify(0, "READY=1");
+		ret = sd_event_loop(event);
+	}
+	sd_notify(0, "STOPPING=1");
+	if (ret < 0)
+		log_error("event loop: %s", strerror(-ret));
+	sd_event_unref(event);
+	return ret;
+}
+
+static int control_serve(struct control *c)
+{
+	int ret;
+
+	ret = program_ensure(c);
+	if (!ret)
+		ret = services_open(c);
+	if (!ret)
+		ret = devices_ensure(c);
+	if (!ret)
+		ret = router_open(c);
+	if (!ret)
+		ret = xsr_router_start(c->router);
+	if (ret)
+		return ret;
+	log_info("instance '%s' is served by %u worker(s), mode %s", c->config->instance, c->config->n_workers,
+		 xsr_router_mode_active(c->router));
+	return event_loop(c);
+}
+
+int control_run(const char *config_path, const char *instance)
+{
+	struct control c = { .path = config_path };
+	int ret;
+
+	ret = config_open(&c, instance);
+	if (!ret)
+		ret = signals_block();
+	if (!ret) {
+		probe_kernel(sentence_warn, NULL);
+		ret = control_serve(&c);
+	}
+	xsr_router_close(c.router);
+	if (c.config)
+		devices_detach(&c);
+	maps_close(c.maps);
+	config_free(c.config);
+	return ret < 0 ? 1 : 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The services that a configuration wants, and those that the instance has. */
+#ifndef XSR_RECONCILE_H
+#define XSR_RECONCILE_H
+
+#include "config.h"
+#include "maps.h"
+
+struct reconcile_result {
+	unsigned int n_added, n_changed, n_deleted;
+};
+
+/*
+ * Brings the instance's services to what `new` says: adds what is missing, changes
+ * default and stamp in place, deletes those that `old` (NULL at start) had and `new` has not; others, added
+ * by hand, stay. All or nothing: 0, or -errno with one sentence in `why`
+ * and everything as it was. Routes of services that stay are not touched.
+ */
+int reconcile_services(struct maps *maps, const struct config *old, const struct config *new,
+		       struct reconcile_result *result, char why[CONFIG_WHY_LEN]);
+
+#endif /* XSR_RECONCILE_H */

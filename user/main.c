@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The command line: options, and the table of objects. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cli.h"
+#include "instance.h"
+#include "libbpf_log.h"
+
+const struct cli_object cli_objects[] = {
+	{ "prog", cmd_prog, "the kernel's program: load, unload, show" },
+	{ "net", cmd_net, "network devices that run it: attach, detach, show" },
+	{ "service", cmd_service, "what is steered, and where the session ID is: add, delete, show" },
+	{ "route", cmd_route, "session -> target: add, replace, delete, show, import, export, flush" },
+	{ "worker", cmd_worker, "workers of the running router: show" },
+	{ "stats", cmd_stats, "what happened to every message: show" },
+	{ "batch", cmd_batch, "run the commands of a file" },
+	{ "run", cmd_run, "the router: run CONFIG" },
+	{ "load", cmd_load, "a client that sends numbered messages and checks the answers" },
+	{ "bench", cmd_bench, "measurements" },
+	{ "help", cmd_help, "this text" },
+	{ "version", cmd_version, "version and libraries" },
+	{ NULL, NULL, NULL },
+};
+
+int cmd_help(struct cli *cli, int argc, char **argv)
+{
+	const struct cli_object *object;
+
+	if (argc > 0) {
+		char *help[] = { argv[0], "help", NULL };
+
+		return cli_run(cli, 2, help);
+	}
+	printf("Usage: xsr [--json] [--pretty] [--name INSTANCE] OBJECT COMMAND ...\n\n");
+	for (object = cli_objects; object->name; object++)
+		printf("  %-8s %s\n", object->name, object->meaning);
+	printf("\nxsr OBJECT help lists the commands of an object; see also xsr(8).\n");
+	return CLI_OK;
+}
+
+/* Takes the options off argv; returns how many words they are, or -1 after a message. */
+static int options_parse(struct cli *cli, int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (!strcmp(argv[i], "--json"))
+			cli->json = true;
+		else if (!strcmp(argv[i], "--pretty"))
+			cli->json = cli->pretty = true;
+		else if (!strcmp(argv[i], "--name") && i + 1 < argc)
+			cli->instance = argv[++i], cli->instance_given = true;
+		else if (!strcmp(argv[i], "--help"))
+			argv[i--] = "help";
+		else if (!strcmp(argv[i], "--version"))
+			argv[i--] = "version";
+		else
+			return cli_usage(cli, "unknown option '%s'; see: xsr help", argv[i]), -1;
+	}
+	return i;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { .instance = INSTANCE_DEFAULT };
+	int first = options_parse(&cli, argc, argv), ret;
+
+	if (first < 0)
+		return CLI_USAGE;
+	if (!instance_name_valid(cli.instance))
+		return cli_usage(&cli, "instance '%s': expected 1 to %d of A-Z a-z 0-9 _ -", cli.instance,
+				 XSR_NAME_LEN - 1);
+	if (first == argc) {
+		cmd_help(&cli, 0, NULL);
+		return CLI_USAGE;
+	}
+	libbpf_log_capture();
+	ret = cli_run(&cli, argc - first, argv + first);
+	cli_close(&cli);
+	return ret;
+}

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * AF_XDP: one socket for each queue, all on the router's shared memory. A worker receives
+ * from all queues and transmits from one queue of each device, its own.
+ */
+#include <errno.h>
+#include <linux/if_xdp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "find.h"
+#include "packet.h"
+#include "socket.h"
+#include "transport.h"
+#include "umem.h"
+
+#define BATCH_MAX 256
+#define KICKS_MAX 64 /* the kernel sends 32 frames a call in copy mode */
+
+struct xdp_socket {
+	int fd;
+	struct xsk_ring_cons rx;
+	struct umem_ring rx_ring;
+};
+
+/* The worker's way out through one device. */
+struct xdp_sender {
+	struct umem_queue *queue;
+	int fd;
+	struct xsk_ring_prod tx;
+	struct umem_ring tx_ring;
+	unsigned int n_pending; /* sent, not seen completed by anyone; an estimate if the queue is shared */
+};
+
+/* Frames on their way home, a batch for each queue. */
+struct xdp_returns {
+	uint64_t addrs[BATCH_MAX];
+	unsigned int n;
+};
+
+struct transport {
+	struct transport_params p;
+	struct umem *umem;
+	struct xdp_socket *sockets; /* by queue */
+	struct xdp_sender *senders; /* by device */
+	struct xdp_returns *returns; /* by queue */
+	struct pollfd *pollfds;	    /* the sockets, then the wake-up */
+	unsigned int next_queue;    /* where the next batch begins: no queue starves another */
+	bool zerocopy;
+	char mode_active[32];
+};
+
+static int fail(char why[XSR_WHY_LEN], const char *what)
+{
+	int ret = -errno;
+
+	snprintf(why, XSR_WHY_LEN, "cannot %s: %s", what, strerror(-ret));
+	return ret;
+}
+
+/* The queue of this device that the worker sends from. */
+static struct umem_queue *own_queue(const struct umem *umem, unsigned int device, unsigned int worker)
+{
+	unsigned int i, first = 0, n = 0;
+
+	for (i = 0; i < umem->n_queues; i++) {
+		if (umem->queues[i].device != device)
+			continue;
+		if (n++ == 0)
+			first = i;
+	}
+	return &umem->queues[first + worker % n];
+}
+
+static int rings_size(int fd, bool sends, int n, char why[XSR_WHY_LEN])
+{
+	if (setsockopt(fd, SOL_XDP, XDP_RX_RING, &n, sizeof(n)))
+		return fail(why, "make a receive ring");
+	if (sends && setsockopt(fd, SOL_XDP, XDP_TX_RING, &n, sizeof(n)))
+		return fail(why, "make a transmit ring");
+	return 0;
+}
+
+static int rings_map(struct transport *t, struct xdp_socket *socket, struct xdp_sender *sender,
+		     char why[XSR_WHY_LEN])
+{
+	const size_t entry_len = sizeof(struct xdp_desc);
+	const uint32_t n = t->p.ring_len;
+	struct xdp_mmap_offsets off;
+	socklen_t len = sizeof(off);
+
+	if (getsockopt(socket->fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len))
+		return fail(why, "ask for the rings' layout");
+	errno = -umem_ring_map(socket->fd, &socket->rx_ring, &off.rx, XDP_PGOFF_RX_RING, n, entry_len);
+	if (!errno && sender)
+		errno = -umem_ring_map(socket->fd, &sender->tx_ring, &off.tx, XDP_PGOFF_TX_RING, n, entry_len);
+	if (errno)
+		return fail(why, "map a socket's rings");
+	umem_ring_cons(&socket->rx, &socket->rx_ring, &off.rx, n);
+	if (sender) {
+		umem_ring_prod(&sender->tx, &sender->tx_ring, &off.tx, n);
+		sender->fd = socket->fd;
+	}
+	return 0;
+}
+
+static int socket_open(struct transport *t, unsigned int i, char why[XSR_WHY_LEN])
+{
+	struct umem_queue *queue = &t->umem->queues[i];
+	struct xdp_sender *sender = &t->senders[queue->device];
+	struct xdp_socket *s = &t->sockets[i];
+	bool sends = sender->queue == queue;
+	int ret;
+
+	s->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (s->fd < 0)
+		return fail(why, "open an AF_XDP socket");
+	ret = rings_size(s->fd, sends, t->p.ring_len, why);
+	if (!ret)
+		ret = umem_bind(t->umem, queue, s->fd, why);
+	if (!ret)
+		ret = rings_map(t, s, sends ? sender : NULL, why);
+	return ret;
+}
+
+static void mode_read(struct transport *t)
+{
+	struct xdp_options options = {};
+	socklen_t len = sizeof(options);
+
+	getsockopt(t->sockets[0].fd, SOL_XDP, XDP_OPTIONS, &options, &len);
+	t->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY;
+	snprintf(t->mode_active, sizeof(t->mode_active), "xdp %s", t->zerocopy ? "zero-copy" : "copy");
+}
+
+static int arrays_alloc(struct transport *t)
+{
+	unsigned int i, n = t->umem->n_queues;
+
+	t->sockets = calloc(n, sizeof(*t->sockets));
+	t->senders = calloc(t->umem->n_devices, sizeof(*t->senders));
+	t->returns = calloc(n, sizeof(*t->returns));
+	t->pollfds = calloc(n + 1, sizeof(*t->pollfds));
+	if (!t->sockets || !t->senders || !t->returns || !t->pollfds)
+		return -ENOMEM;
+	for (i = 0; i < n; i++)
+		t->sockets[i].fd = -1;
+	for (i = 0; i < t->umem->n_devices; i++)
+		t->senders[i].queue = own_queue(t->umem, i, t->p.worker);
+	return 0;
+}
+
+static void xdp_close(struct transport *t)
+{
+	unsigned int i;
+
+	if (!t)
+		return;
+	/* A mapped ring pins its socket: unmap before close, or the queue stays busy. */
+	for (i = 0; t->senders && i < t->umem->n_devices; i++)
+		umem_ring_unmap(&t->senders[i].tx_ring);
+	for (i = 0; t->sockets && i < t->umem->n_queues; i++) {
+		umem_ring_unmap(&t->sockets[i].rx_ring);
+		if (t->sockets[i].fd >= 0)
+			close(t->sockets[i].fd);
+	}
+	free(t->sockets);
+	free(t->senders);
+	free(t->returns);
+	free(t->pollfds);
+	free(t);
+}
+
+static int xdp_open(struct transport **out, const struct transport_params *params, char why[XSR_WHY_LEN])
+{
+	struct transport *t = calloc(1, sizeof(*t));
+	unsigned int i;
+	int ret;
+
+	if (!t)
+		return -ENOMEM;
+	t->p = *params;
+	t->umem = params->umem;
+	ret = arrays_alloc(t);
+	for (i = 0; i < t->umem->n_queues && !ret; i++)
+		ret = socket_open(t, i, why);
+	if (ret) {
+		xdp_close(t);
+		return ret;
+	}
+	for (i = 0; i < t->umem->n_queues; i++)
+		t->pollfds[i] = (struct pollfd){ .fd = t->sockets[i].fd, .events = POLLIN };
+	t->pollfds[i] = (struct pollfd){ .fd = params->wake_fd, .events = POLLIN };
+	mode_read(t);
+	*out = t;
+	return 0;
+}
+
+static void xdp_withdraw(struct transport *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->umem->n_queues; i++)
+		socket_withdraw(t->p.maps, t->umem->queues[i].number, t->p.worker);
+}
+
+static int xdp_publish(struct transport *t)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < t->umem->n_queues && !ret; i++) {
+		const struct umem_queue *queue = &t->umem->queues[i];
+
+		ret = socket_publish(t->p.maps, queue->number, t->p.worker, t->sockets[i].fd, queue->ifindex);
+	}
+	if (ret)
+		xdp_withdraw(t);
+	return ret;
+}
+
+static void returns_flush(struct transport *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->umem->n_queues; i++) {
+		if (t->returns[i].n)
+			umem_put(t->umem, &t->umem->queues[i], t->returns[i].addrs, t->returns[i].n);
+		t->returns[i].n = 0;
+	}
+}
+
+static void frame_return(struct transport *t, uint64_t addr)
+{
+	unsigned int home = umem_home(t->umem, addr);
+	struct xdp_returns *r = &t->returns[home];
+
+	r->addrs[r->n++] = umem_frame(t->umem, addr);
+	if (r->n == BATCH_MAX) {
+		umem_put(t->umem, &t->umem->queues[home], r->addrs, r->n);
+		r->n = 0;
+	}
+}
+
+/* The stamp right before the frame, read once: a frame comes back without it. */
+static void stamp_read(uint8_t *frame, struct xsr_message *m)
+{
+	struct xsr_stamp *stamp = (struct xsr_stamp *)frame - 1;
+
+	if (stamp->magic != XSR_STAMP_MAGIC)
+		return;
+	stamp->magic = 0;
+	m->time_ns = stamp->time_ns;
+	m->generation = stamp->generation;
+	m->service = stamp->service;
+}
+
+/* 0, or -1 if it is nobody's; counted. */
+static int message_read(struct transport *t, const struct umem_queue *queue, const struct xdp_desc *desc,
+			struct xsr_message *m)
+{
+	uint8_t *frame = t->umem->area + desc->addr;
+	struct datagram d;
+
+	m->time_ns = 0;
+	m->generation = 0;
+	m->service = 0;
+	stamp_read(frame, m);
+	if (packet_parse(frame, desc->len, m, &d)) {
+		t->p.counters[XSR_WORKER_STAT_BAD_PACKET]++;
+		return -1;
+	}
+	if (!m->service)
+		m->service = find_service(t->p.maps, &d);
+	if (!m->service) {
+		t->p.counters[XSR_WORKER_STAT_NO_SERVICE]++;
+		return -1;
+	}
+	m->peer.queue = queue - t->umem->queues;
+	m->buffer = desc->addr;
+	m->room = umem_frame(t->umem, desc->addr) + t->umem->frame_len - (m->data - t->umem->area);
+	return 0;
+}
+
+static int queue_recv(struct transport *t, unsigned int i, struct xsr_message *messages, int n)
+{
+	struct xdp_socket *s = &t->sockets[i];
+	int got = 0, k, n_desc;
+	uint32_t at;
+
+	n_desc = xsk_ring_cons__peek(&s->rx, n, &at);
+	for (k = 0; k < n_desc; k++) {
+		const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&s->rx, at + k);
+
+		if (message_read(t, &t->umem->queues[i], desc, &messages[got]) == 0)
+			got++;
+		else
+			frame_return(t, desc->addr);
+	}
+	if (n_desc)
+		xsk_ring_cons__release(&s->rx, n_desc);
+	return got;
+}
+
+/* What was sent comes home, of all devices that something was sent to. */
+static void completions_collect(struct transport *t)
+{
+	uint64_t addrs[BATCH_MAX];
+	unsigned int i, k, n;
+
+	for (i = 0; i < t->umem->n_devices; i++) {
+		struct xdp_sender *sender = &t->senders[i];
+
+		if (!sender->n_pending)
+			continue;
+		n = umem_completed(sender->queue, addrs, BATCH_MAX);
+		sender->n_pending -= n < sender->n_pending ? n : sender->n_pending;
+		for (k = 0; k < n; k++)
+			frame_return(t, addrs[k]);
+	}
+}
+
+static int xdp_recv(struct transport *t, struct xsr_message *messages, int n)
+{
+	unsigned int i, n_queues = t->umem->n_queues;
+	int got = 0;
+
+	completions_collect(t);
+	for (i = 0; i < n_queues && got < n; i++)
+		got += queue_recv(t, (t->next_queue + i) % n_queues, messages + got, n - got);
+	t->next_queue = (t->next_queue + 1) % n_queues;
+	if (!got)
+		returns_flush(t);
+	return got;
+}
+
+static void xdp_release(struct transport *t, struct xsr_message *messages, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		frame_return(t, messages[i].buffer);
+	returns_flush(t);
+}
+
+static int xdp_reserve(struct transport *t, struct xsr_message *messages, int n)
+{
+	uint64_t addrs[BATCH_MAX];
+	unsigned int i, got;
+
+	got = umem_take(t->senders[0].queue, addrs, n < BATCH_MAX ? n : BATCH_MAX);
+	for (i = 0; i < got; i++) {
+		memset(&messages[i], 0, sizeof(messages[i]));
+		messages[i].buffer = addrs[i];
+		messages[i].data = t->umem->area + addrs[i] + XDP_PACKET_HEADROOM + PACKET_HEADERS_MAX;
+		messages[i].room = t->umem->frame_len - XDP_PACKET_HEADROOM - PACKET_HEADERS_MAX;
+	}
+	return got;
+}
+
+/* Makes the kernel send what is in the ring; the driver may do so by itself in zero-copy mode. */
+static void sender_kick(struct transport *t, struct xdp_sender *sender)
+{
+	int i;
+
+	for (i = 0; i < KICKS_MAX; i++) {
+		if (!xsk_ring_prod__needs_wakeup(&sender->tx))
+			return;
+		if (sendto(sender->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno != EAGAIN && errno != EBUSY &&
+		    errno != ENOBUFS) {
+			t->p.counters[XSR_WORKER_STAT_TX_ERROR]++;
+			return;
+		}
+		if (*sender->tx.consumer == *sender->tx.producer)
+			return;
+		completions_collect(t); /* a full completion ring holds sending up */
+	}
+}
+
+static bool message_send(struct transport *t, struct xdp_sender *sender, const struct xsr_message *m)
+{
+	uint32_t headers_len, at;
+	struct xdp_desc *desc;
+
+	if (!xsk_ring_prod__reserve(&sender->tx, 1, &at)) {
+		t->p.counters[XSR_WORKER_STAT_TX_FULL]++;
+		return false;
+	}
+	headers_len = packet_build(m);
+	desc = xsk_ring_prod__tx_desc(&sender->tx, at);
+	*desc = (struct xdp_desc){
+		.addr = m->data - headers_len - t->umem->area,
+		.len = headers_len + m->len,
+	};
+	t->p.counters[XSR_WORKER_STAT_TX]++;
+	t->p.counters[XSR_WORKER_STAT_TX_BYTES] += m->len;
+	return true;
+}
+
+static void xdp_submit(struct transport *t, struct xsr_message *messages, int n)
+{
+	unsigned int queued[XSR_DEVICES_MAX] = {};
+	unsigned int device;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		device = t->umem->queues[messages[i].peer.queue].device;
+		if (message_send(t, &t->senders[device], &messages[i]))
+			queued[device]++;
+		else
+			frame_return(t, messages[i].buffer);
+	}
+	for (device = 0; device < t->umem->n_devices; device++) {
+		if (!queued[device])
+			continue;
+		xsk_ring_prod__submit(&t->senders[device].tx, queued[device]);
+		t->senders[device].n_pending += queued[device];
+		sender_kick(t, &t->senders[device]);
+	}
+	completions_collect(t);
+	returns_flush(t);
+}
+
+static int xdp_wait(struct transport *t, int timeout_ms)
+{
+	int n = poll(t->pollfds, t->umem->n_queues + 1, timeout_ms);
+
+	return n < 0 && errno != EINTR ? -errno : 0;
+}
+
+static void xdp_tick(struct transport *t)
+{
+	uint64_t dropped = 0, ring_full = 0, fill_empty = 0;
+	unsigned int i;
+
+	for (i = 0; i < t->umem->n_queues; i++) {
+		struct xdp_statistics stats = {};
+		socklen_t len = sizeof(stats);
+
+		if (getsockopt(t->sockets[i].fd, SOL_XDP, XDP_STATISTICS, &stats, &len))
+			continue;
+		dropped += stats.rx_dropped;
+		ring_full += stats.rx_ring_full;
+		fill_empty += stats.rx_fill_ring_empty_descs;
+	}
+	t->p.counters[XSR_WORKER_STAT_RX_DROPPED] = dropped;
+	t->p.counters[XSR_WORKER_STAT_RX_RING_FULL] = ring_full;
+	t->p.counters[XSR_WORKER_STAT_FILL_EMPTY] = fill_empty;
+}
+
+static const char *xdp_mode_active(const struct transport *t)
+{
+	return t->mode_active;
+}
+
+const struct transport_ops transport_xdp = {
+	.name = "xdp",
+	.open = xdp_open,
+	.close = xdp_close,
+	.publish = xdp_publish,
+	.withdraw = xdp_withdraw,
+	.recv = xdp_recv,
+	.release = xdp_release,
+	.reserve = xdp_reserve,
+	.submit = xdp_submit,
+	.wait = xdp_wait,
+	.tick = xdp_tick,
+	.mode_active = xdp_mode_active,
+};

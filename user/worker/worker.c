@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rule.h"
+#include "socket.h"
+
+#define NS_PER_S 1000000000ULL
+#define DRAIN_NS (2 * NS_PER_S)
+#define SLEEP_MS 1000
+
+static uint64_t clock_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static void worker_count(struct xsr_worker *w, enum xsr_worker_stat stat)
+{
+	w->counters->n[stat]++;
+}
+
+/* By the rule of the message's service, on the same bytes as the kernel's program. */
+static bool message_find_id(const struct xsr_worker *w, struct xsr_message *m)
+{
+	const struct xsr_service *service = &w->p.maps->services[m->service];
+	const struct datagram d = {
+		.payload = m->data,
+		.end = m->data + m->len,
+		.len = m->len,
+	};
+	__u64 id;
+
+	if (!rule_find_id(&d, service, &id))
+		return false;
+	m->id = id;
+	return true;
+}
+
+/* Frames are checked again here: the transport may not be the kernel's program. */
+static bool message_is_sound(const struct xsr_worker *w, const struct xsr_message *m)
+{
+	const struct datagram d = {
+		.payload = m->data,
+		.end = m->data + m->len,
+		.len = m->len,
+	};
+
+	return !(w->p.maps->services[m->service].flags & XSR_SERVICE_FRAMED) || frame_check(&d) == 0;
+}
+
+static struct xsr_session *message_session(struct xsr_worker *w, struct xsr_message *m)
+{
+	struct xsr_session *session;
+
+	m->has_id = message_find_id(w, m);
+	if (!m->has_id) {
+		worker_count(w, XSR_WORKER_STAT_NO_ID);
+		return NULL;
+	}
+	session = session_get(w->sessions, m->service, m->id);
+	if (!session) {
+		worker_count(w, XSR_WORKER_STAT_SESSIONS_FULL);
+		return NULL;
+	}
+	session->peer = m->peer;
+	session->last_ns = w->now_ns;
+	session->n_messages++;
+	return session;
+}
+
+static enum xsr_verdict message_handle(struct xsr_worker *w, struct xsr_message *m)
+{
+	worker_count(w, XSR_WORKER_STAT_RX);
+	w->counters->n[XSR_WORKER_STAT_RX_BYTES] += m->len;
+	if (!message_is_sound(w, m)) {
+		worker_count(w, XSR_WORKER_STAT_BAD_FRAME);
+		return XSR_RELEASE;
+	}
+	return w->p.handler->message(w->context, message_session(w, m), m);
+}
+
+static void batch_handle(struct xsr_worker *w, int n)
+{
+	int i, n_replies = 0, n_releases = 0;
+
+	for (i = 0; i < n; i++) {
+		if (message_handle(w, &w->messages[i]) == XSR_REPLY)
+			w->replies[n_replies++] = w->messages[i];
+		else
+			w->releases[n_releases++] = w->messages[i];
+	}
+	if (n_replies)
+		w->p.ops->submit(w->transport, w->replies, n_replies);
+	if (n_releases)
+		w->p.ops->release(w->transport, w->releases, n_releases);
+}
+
+/* A share of the table every second, so that all of it is seen once in idle_s. */
+static void sessions_expire(struct xsr_worker *w)
+{
+	uint64_t idle_ns = w->p.idle_s * NS_PER_S;
+	uint32_t n = w->p.sessions_max / (w->p.idle_s ?: 1) + 1;
+	struct xsr_session *session;
+
+	if (!w->p.idle_s || w->now_ns < idle_ns)
+		return;
+	while ((session = session_sweep(w->sessions, w->now_ns - idle_ns, &n))) {
+		if (w->p.handler->forget)
+			w->p.handler->forget(w->context, session);
+		session_delete(w->sessions, session);
+	}
+}
+
+static void worker_tick(struct xsr_worker *w)
+{
+	w->tick_ns = w->now_ns + NS_PER_S;
+	sessions_expire(w);
+	w->counters->n[XSR_WORKER_STAT_SESSIONS] = session_count(w->sessions);
+	w->p.ops->tick(w->transport);
+	if (w->p.handler->tick)
+		w->p.handler->tick(w->context, w->now_ns);
+}
+
+static void worker_sleep(struct xsr_worker *w, int timeout_ms)
+{
+	uint64_t events;
+
+	w->p.ops->wait(w->transport, timeout_ms);
+	worker_count(w, XSR_WORKER_STAT_WAKEUPS);
+	if (atomic_load_explicit(&w->stopping, memory_order_acquire) && read(w->wake_fd, &events, sizeof(events)) < 0)
+		return; /* nobody wrote: the next sleep is as good */
+}
+
+int xsr_worker_poll(struct xsr_worker *w, int timeout_ms)
+{
+	int n = w->p.ops->recv(w->transport, w->messages, w->p.batch);
+
+	if (n == 0 && timeout_ms != 0) {
+		worker_sleep(w, timeout_ms);
+		n = w->p.ops->recv(w->transport, w->messages, w->p.batch);
+	}
+	w->now_ns = clock_now_ns();
+	if (n > 0)
+		batch_handle(w, n);
+	if (w->now_ns >= w->tick_ns)
+		worker_tick(w);
+	return n;
+}
+
+void worker_run(struct xsr_worker *w)
+{
+	int timeout_ms = w->p.spin ? 0 : SLEEP_MS;
+	uint64_t deadline_ns;
+
+	while (!atomic_load_explicit(&w->stopping, memory_order_acquire))
+		if (xsr_worker_poll(w, timeout_ms) == 0 && w->p.spin)
+			__builtin_ia32_pause();
+	deadline_ns = clock_now_ns() + DRAIN_NS;
+	while (xsr_worker_poll(w, 0) > 0 && w->now_ns < deadline_ns)
+		;
+	worker_tick(w);
+}
+
+void worker_stop(struct xsr_worker *w)
+{
+	const uint64_t one = 1;
+
+	atomic_store_explicit(&w->stopping, true, memory_order_release);
+	if (write(w->wake_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is awake */
+}
+
+static int transport_open(struct xsr_worker *w, char why[XSR_WHY_LEN])
+{
+	const struct transport_params params = {
+		.maps = w->p.maps,
+		.umem = w->p.umem,
+		.worker = w->p.number,
+		.ring_len = w->p.ring_len,
+		.batch = w->p.batch,
+		.frame_len = w->p.frame_len,
+		.counters = (uint64_t *)w->counters->n,
+		.wake_fd = w->wake_fd,
+	};
+
+	return w->p.ops->open(&w->transport, &params, why);
+}
+
+int worker_open(struct xsr_worker **out, const struct worker_params *params, char why[XSR_WHY_LEN])
+{
+	struct xsr_worker *w = calloc(1, sizeof(*w));
+	int ret;
+
+	if (!w)
+		return -ENOMEM;
+	w->p = *params;
+	w->counters = &params->maps->workers[params->number];
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = w->wake_fd < 0 ? -errno : session_table_open(&w->sessions, params->sessions_max);
+	snprintf(why, XSR_WHY_LEN, "worker %u: out of memory or files", params->number);
+	if (!ret) {
+		worker_claim(w->counters, params->cpu, params->ops->name);
+		ret = transport_open(w, why);
+	}
+	if (!ret && params->handler->open)
+		ret = params->handler->open(w, &w->context);
+	if (ret)
+		worker_close(w);
+	else
+		*out = w;
+	return ret;
+}
+
+void worker_close(struct xsr_worker *w)
+{
+	if (!w)
+		return;
+	if (w->p.handler->close && w->context)
+		w->p.handler->close(w->context);
+	w->p.ops->close(w->transport);
+	session_table_close(w->sessions);
+	if (w->wake_fd >= 0)
+		close(w->wake_fd);
+	free(w);
+}
+
+unsigned int xsr_worker_number(const struct xsr_worker *w)
+{
+	return w->p.number;
+}

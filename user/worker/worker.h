@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One worker: a transport, a table of sessions, a handler; one thread owns it. */
+#ifndef XSR_WORKER_H
+#define XSR_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "maps.h"
+#include "session.h"
+#include "transport.h"
+#include "xsr.h"
+
+#define WORKER_BATCH_MAX 256
+
+struct worker_params {
+	unsigned int number;
+	int cpu;		/* -1 = not pinned */
+	bool spin;
+	unsigned int batch;
+	unsigned int sessions_max;
+	unsigned int idle_s;
+	unsigned int ring_len;
+	unsigned int frame_len;
+	const struct xsr_handler *handler;
+	const struct transport_ops *ops;
+	struct maps *maps;
+	struct umem *umem;
+};
+
+struct xsr_worker {
+	struct worker_params p;
+	struct transport *transport;
+	struct session_table *sessions;
+	struct xsr_worker_counters *counters; /* in the instance's map */
+	void *context;			      /* the handler's */
+	int wake_fd;
+	atomic_bool stopping;
+	uint64_t now_ns;		      /* of this batch */
+	uint64_t tick_ns;		      /* when the next tick is due */
+	struct xsr_message messages[WORKER_BATCH_MAX];
+	struct xsr_message replies[WORKER_BATCH_MAX];
+	struct xsr_message releases[WORKER_BATCH_MAX];
+};
+
+/* 0 and a new *out, or -errno with a sentence. Control thread. */
+int worker_open(struct xsr_worker **out, const struct worker_params *params, char why[XSR_WHY_LEN]);
+void worker_close(struct xsr_worker *worker); /* takes NULL; its thread has ended */
+
+/* Runs until worker_stop(), then works off what has arrived, for at most 2 s. The worker's thread. */
+void worker_run(struct xsr_worker *worker);
+
+/* Ends worker_run(), from any thread; returns at once. */
+void worker_stop(struct xsr_worker *worker);
+
+#endif /* XSR_WORKER_H */

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * libxsr: what `xsr run` is made of, for programs that bring their own
+ * handler. Open a router, let it run its own threads (xsr_router_start) or poll each
+ * worker from yours (xsr_worker_poll), close it. The instance's maps must be
+ * loaded (xsr prog load); services and routes are those of the instance.
+ *
+ * Errors are negative errno values; where there is a `why`, it gets one
+ * sentence for the operator. Times are nanoseconds of CLOCK_MONOTONIC.
+ */
+#ifndef XSR_H
+#define XSR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define XSR_API __attribute__((visibility("default")))
+#define XSR_WHY_LEN 384
+
+/* Who is at the other end, and by which address and path of ours. */
+struct xsr_peer {
+	uint8_t addr[16];  /* IPv6, or IPv4 in the last 4 bytes */
+	uint8_t local[16]; /* ours, likewise */
+	uint16_t port;	   /* network order */
+	uint16_t local_port;
+	uint8_t family;	   /* 4 or 6 */
+	uint8_t link_len;  /* bytes of `link` */
+	uint16_t queue;	   /* that the message came from, numbered within the instance */
+	uint8_t link[22];  /* link layer header as received: Ethernet, up to two VLAN tags */
+	uint8_t pad[2];
+};
+
+/* A datagram. Received ones are borrowed: the handler's verdict ends the loan. */
+struct xsr_message {
+	uint8_t *data;	     /* the payload; may be changed in place */
+	uint32_t len;	     /* bytes of it */
+	uint32_t room;	     /* bytes that fit at data */
+	uint64_t id;	     /* session ID, if has_id */
+	uint64_t time_ns;    /* when the kernel's program saw it; 0 = not stamped */
+	uint16_t generation; /* of the route that brought it here; 0 = not stamped, or by a default action */
+	uint16_t service;    /* number of the service, 1..63 */
+	bool has_id;
+	uint64_t buffer;     /* the transport's own */
+	struct xsr_peer peer;
+};
+
+/* A session that this worker owns. Valid until the handler's forget(). */
+struct xsr_session {
+	uint64_t id;
+	uint32_t service;
+	uint32_t index;	      /* dense, 0 .. sessions_max - 1: for the handler's own arrays */
+	uint64_t n_messages;
+	uint64_t last_ns;     /* of the newest message */
+	void *state;	      /* the handler's */
+	struct xsr_peer peer; /* follows the newest message: a client that roams keeps its session */
+};
+
+enum xsr_verdict {
+	XSR_RELEASE, /* done with the message */
+	XSR_REPLY,   /* send message->data[0..len) back to message->peer */
+};
+
+struct xsr_worker;
+
+/*
+ * What a service does with its messages. One worker's calls all come from one
+ * thread; context is that worker's own. Functions but message() may be NULL.
+ */
+struct xsr_handler {
+	const char *name;
+	int (*open)(struct xsr_worker *worker, void **context);
+	/* session is NULL if the message has no ID or the table is full. */
+	enum xsr_verdict (*message)(void *context, struct xsr_session *session, struct xsr_message *message);
+	void (*forget)(void *context, struct xsr_session *session); /* it was silent for too long */
+	void (*tick)(void *context, uint64_t now_ns);		    /* about once a second */
+	void (*close)(void *context);
+};
+
+/* Zero means the default, but for n_workers and handler. */
+struct xsr_router_config {
+	const char *instance;		 /* "xsr" */
+	const char *const *devices;	 /* interface names */
+	unsigned int n_devices;
+	const char *transport;		 /* "xdp", "udp"; NULL: xdp if there is a device that can, else udp */
+	unsigned int n_workers;
+	const int *cpus;		 /* core of each worker, -1 = not pinned; NULL = worker i on the i-th core allowed */
+	bool spin;			 /* poll without sleeping */
+	unsigned int n_frames;		 /* of each queue, a power of two; 4096 */
+	unsigned int frame_len;		 /* 2048 or 4096; 2048 */
+	unsigned int ring_len;		 /* entries of each socket's rings, a power of two; 2048 */
+	unsigned int batch;		 /* messages taken at once, at most 256; 64 */
+	unsigned int sessions_max;	 /* of each worker; 65536 */
+	unsigned int idle_s;		 /* silent sessions are forgotten after; 0 = never */
+	const struct xsr_handler *handler;
+	void (*log)(const char *sentence, void *arg); /* what is worth telling an operator; NULL = nowhere */
+	void *log_arg;
+};
+
+struct xsr_router;
+
+/*
+ * Opens maps, memory and the sockets of all workers; nothing is delivered yet.
+ * The config is borrowed until it returns, but for handler and what log_arg points to.
+ */
+XSR_API int xsr_router_open(struct xsr_router **router, const struct xsr_router_config *config, char why[XSR_WHY_LEN]);
+
+/* Tells the kernel to deliver. Idempotent. */
+XSR_API int xsr_router_publish(struct xsr_router *router);
+
+/* Publishes, and runs each worker in a pinned thread of its own. */
+XSR_API int xsr_router_start(struct xsr_router *router);
+
+/* Stops delivery, lets the workers work off what they have (at most 2 s), ends the threads. */
+XSR_API void xsr_router_stop(struct xsr_router *router);
+
+/* Stops if it runs, and frees. Takes NULL. */
+XSR_API void xsr_router_close(struct xsr_router *router);
+
+/* Borrowed from the router. NULL past the last. */
+XSR_API struct xsr_worker *xsr_router_worker(struct xsr_router *router, unsigned int number);
+
+/* "xdp native copy" and the like: the path that really runs. Borrowed. */
+XSR_API const char *xsr_router_mode_active(const struct xsr_router *router);
+
+/*
+ * For programs with their own threads: takes and handles one batch; sleeps up to timeout_ms if there is
+ * none (0 = does not sleep). Returns how many messages, or -errno. One thread a worker.
+ */
+XSR_API int xsr_worker_poll(struct xsr_worker *worker, int timeout_ms);
+
+XSR_API unsigned int xsr_worker_number(const struct xsr_worker *worker);
+
+/* The handlers that come with xsr: "echo". NULL if there is none of that name. */
+XSR_API const struct xsr_handler *xsr_handler_find(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* XSR_H */
