@@ -131,10 +131,10 @@ $(OUT)/tests/prog/%: $(OUT)/obj/tests/prog/%.o $(OUT)/libxsr.a
 
 # Fuzz targets take what they test as source: it must be instrumented.
 FUZZ_FLAGS := -std=gnu17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-$(OUT)/tests/fuzz/%: tests/fuzz/%.c
+$(OUT)/tests/fuzz/%: tests/fuzz/%.c $(wildcard config/*.[ch] bpf/*.h maps/*.h)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) $(INCLUDES) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(wildcard config/*.c) -lcyaml -lyaml
+	$(Q)$(CLANG) $(FUZZ_FLAGS) $(INCLUDES) -o $@ $< $(wildcard config/*.c) -lcyaml -lyaml
 
 .PHONY: unit prog e2e fuzz check
 unit: $(UNIT_BIN)

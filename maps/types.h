@@ -138,8 +138,8 @@ _Static_assert(sizeof(struct xsr_route_key) == 16, "no hidden padding in a key")
 
 /*
  * One way to find the ID, in the form the kernel executes: both loads take the
- * bytes that END at the given place, as big endian, so that a mask confines
- * them to their width and no load runs past the payload. config/rule.c
+ * bytes that END at the given place, so that a mask confines them to their
+ * width and no load runs past the payload. config/profile.c
  * compiles it from the operator's text.
  */
 struct xsr_alternative {

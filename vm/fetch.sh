@@ -76,7 +76,7 @@ apt_update()
 	[ -z "$lists_are_fresh" ] || return 1
 	lists_are_fresh=1
 	echo "vm: fetching package lists"
-	apt-get -c "$apt/apt.conf" -q update >>"$log" 2>&1
+	apt-get -c "$apt/apt.conf" -q update --allow-releaseinfo-change >>"$log" 2>&1
 }
 
 # First with the lists at hand, then with new ones: a mirror drops old versions.
@@ -96,7 +96,7 @@ unpack_into()
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	for deb in "$archives"/*.deb; do
-		dpkg -x "$deb" "$dir"
+		dpkg-deb -x "$deb" "$dir"
 	done
 	for top in bin sbin lib; do
 		mkdir -p "$dir/usr/$top" "$dir/$top"

@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Two hosts on a four-queue link, a router with two workers, a thousand sessions whose clients
+# change their ports while their routes are moved from the command line. Ends with
+# `demo: sent=N received=N lost=0 duplicated=0 misrouted=0`; exit 0 only if that is so.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+XSR=$PWD/.out/xsr
+NAME=xsr-demo
+SERVER=xsr-demo-server CLIENT=xsr-demo-client
+SESSIONS=1000
+RATE=${DEMO_RATE:-20000}
+SECONDS_LOAD=${DEMO_SECONDS:-15}
+TMP=$(mktemp -d)
+ROUTER= MOVER=
+
+server() { nsenter --net=/var/run/netns/$SERVER "$@"; }
+client() { nsenter --net=/var/run/netns/$CLIENT "$@"; }
+xsr() { "$XSR" --name $NAME "$@"; }
+say() { printf '%s\n' "$*"; }
+
+end_process() {
+	[ -n "$1" ] && kill "$1" 2>/dev/null && wait "$1" 2>/dev/null
+}
+
+cleanup() {
+	trap '' INT TERM HUP
+	end_process "$MOVER"
+	end_process "$ROUTER"
+	if [ -e /var/run/netns/$SERVER ]; then
+		server "$XSR" --name $NAME prog unload force 2>/dev/null
+	fi
+	ip netns del $SERVER 2>/dev/null
+	ip netns del $CLIENT 2>/dev/null
+	rm -rf "$TMP"
+}
+
+fail() {
+	say "demo: $*" >&2
+	exit 1
+}
+
+links() {
+	ip netns add $SERVER && ip netns add $CLIENT &&
+		ip link add xd0 netns $SERVER numrxqueues 4 numtxqueues 4 type veth \
+			peer name xd1 netns $CLIENT numrxqueues 4 numtxqueues 4 &&
+		ip -n $SERVER addr add 10.66.0.1/24 dev xd0 && ip -n $CLIENT addr add 10.66.0.2/24 dev xd1 &&
+		ip -n $SERVER link set xd0 up && ip -n $CLIENT link set xd1 up
+}
+
+# The k-th move of a session takes it to the worker (ID + k) modulo 2: so the generation on an answer
+# tells who had to give it. Moves one session after another, some hundreds a second, until it is ended.
+moves() {
+	local id k
+	for ((k = 1; ; k++)); do
+		for ((id = 0; id < SESSIONS; id++)); do
+			echo "route replace demo $id worker $(((id + k) % 2))"
+			((id % 2)) || sleep 0.004
+		done
+	done
+}
+
+[ "$(id -u)" = 0 ] || fail "needs root: it makes network namespaces; run: sudo make demo"
+[ -x "$XSR" ] || fail "$XSR is not built; run: sudo make demo"
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+ip netns del $SERVER 2>/dev/null
+ip netns del $CLIENT 2>/dev/null
+rm -rf "/sys/fs/bpf/xsr/$NAME" 2>/dev/null
+
+say "1. two hosts, joined by a link with four queues"
+links || fail "cannot make the network namespaces"
+say "2. the program: loaded and pinned by xsr, attached by ip link"
+server "$XSR" --name $NAME prog load || fail "cannot load the program"
+server ip link set dev xd0 xdp pinned /sys/fs/bpf/xsr/$NAME/steer || fail "cannot attach the program"
+say "3. the router: two workers, each with a socket on all four queues"
+cat > "$TMP/demo.yaml" <<YAML
+devices: [xd0]
+transport: xdp
+workers: 2
+services:
+  - name: demo
+    address: 10.66.0.1:5000
+    id: xsr
+    default: drop
+    stamp: on
+    dense: 65536
+YAML
+# Not through a function: $! has to be the router itself.
+nsenter --net=/var/run/netns/$SERVER "$XSR" --name $NAME run "$TMP/demo.yaml" 2> "$TMP/router.log" &
+ROUTER=$!
+for _ in $(seq 50); do
+	grep -q 'is served' "$TMP/router.log" && break
+	kill -0 $ROUTER 2>/dev/null || { cat "$TMP/router.log" >&2; fail "the router ended"; }
+	sleep 0.1
+done
+seq 0 $((SESSIONS - 1)) | awk '{ print $1, "worker", $1 % 2 }' | xsr route import demo - || fail "cannot import the routes"
+say "4. $SESSIONS sessions over 8 sockets that change their ports; routes move from worker to worker meanwhile"
+moves | "$XSR" --name $NAME batch - 2>"$TMP/mover.log" &
+MOVER=$! # the batch; without it the moves end by themselves
+client "$XSR" load udp 10.66.0.1:5000 --sessions $SESSIONS --sockets 8 --roam 100 --rate "$RATE" \
+	--seconds "$SECONDS_LOAD" --owners 2 > "$TMP/result"
+STATUS=$?
+end_process "$MOVER"
+MOVER=
+say "5. what the kernel's program and the workers counted"
+xsr stats show
+[ -s "$TMP/mover.log" ] && cat "$TMP/mover.log" >&2
+say "moved: $(grep -o 'sessions_moved=[0-9]*' "$TMP/result" | cut -d= -f2) changes of owner seen in answers," \
+	"$(grep -o 'sockets_moved=[0-9]*' "$TMP/result" | cut -d= -f2) changes of port"
+say "demo: $(cut -d' ' -f1-5 "$TMP/result")"
+exit $STATUS
