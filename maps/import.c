@@ -156,34 +156,29 @@ static int hash_import(struct maps *maps, uint32_t index, const struct xsr_servi
 	return ret ? ret : hash_store(maps, keys, values, n_batch);
 }
 
-/* The slot may not belong to another generation of the ID: told before anything is stored. */
-static int dense_check(const struct maps *maps, const struct xsr_service *service,
-		       const struct route_entry *entries, size_t n, size_t *bad)
+/*
+ * Counts the hashed entries; sees before anything is stored that no dense slot
+ * belongs to another generation of the ID.
+ */
+static int entries_check(const struct maps *maps, const struct xsr_service *service,
+			 const struct route_entry *entries, size_t n, size_t *n_hashed, size_t *bad)
 {
 	const struct xsr_route *dense = maps->dense + service->dense_base;
 	size_t i;
 
-	for (i = 0; i < n && service->dense_len; i++) {
-		uint64_t id = entries[i].id;
+	*n_hashed = 0;
+	for (i = 0; i < n; i++) {
+		const uint64_t id = entries[i].id;
+		const struct xsr_route *slot = &dense[xsr_id_index(id)];
 
-		if (!route_is_dense(service, id))
-			continue;
-		if (dense[xsr_id_index(id)].action != XSR_ACTION_NONE &&
-		    dense[xsr_id_index(id)].id_generation != xsr_id_generation(id)) {
+		if (!route_is_dense(service, id)) {
+			++*n_hashed;
+		} else if (slot->action != XSR_ACTION_NONE && slot->id_generation != xsr_id_generation(id)) {
 			*bad = i;
 			return -EBUSY;
 		}
 	}
 	return 0;
-}
-
-static size_t hashed_count(const struct xsr_service *service, const struct route_entry *entries, size_t n)
-{
-	size_t i, n_hashed = 0;
-
-	for (i = 0; i < n; i++)
-		n_hashed += !route_is_dense(service, entries[i].id);
-	return n_hashed;
 }
 
 static void dense_import(struct maps *maps, const struct xsr_service *service, struct route_entry *entries,
@@ -223,10 +218,10 @@ int route_import(struct maps *maps, uint32_t index, const struct xsr_service *se
 		 void *arg)
 {
 	const struct progress say = { progress, arg };
-	size_t n_hashed = hashed_count(service, entries, n);
+	size_t n_hashed;
 	int ret;
 
-	ret = n_hashed < n ? dense_check(maps, service, entries, n, bad) : 0;
+	ret = entries_check(maps, service, entries, n, &n_hashed, bad);
 	if (!ret && n_hashed)
 		ret = hash_prepare(maps, index, service, entries, n);
 	if (ret)

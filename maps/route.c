@@ -9,11 +9,6 @@
 
 #define BATCH 4096 /* entries a system call; more than 64 gain nothing but fewer calls */
 
-bool route_is_dense(const struct xsr_service *service, uint64_t id)
-{
-	return xsr_id_index(id) < service->dense_len && xsr_id_node(id) == service->node;
-}
-
 static struct xsr_route *dense_slot(struct maps *maps, const struct xsr_service *service, uint64_t id)
 {
 	return &maps->dense[service->dense_base + xsr_id_index(id)];

@@ -20,7 +20,10 @@ struct route_entry {
 };
 
 /* True if the ID's word stands in the dense table: the service's node, and an index in its range. */
-bool route_is_dense(const struct xsr_service *service, uint64_t id);
+static inline bool route_is_dense(const struct xsr_service *service, uint64_t id)
+{
+	return xsr_id_index(id) < service->dense_len && xsr_id_node(id) == service->node;
+}
 
 /* 0, -ENOENT, or -errno. */
 int route_get(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,

@@ -101,9 +101,8 @@ static void text_close(struct text *text)
 
 struct routes {
 	struct route_entry *entries;
-	uint32_t *lines; /* of each entry, for the sentence that says where */
 	size_t n, capacity;
-	uint64_t workers; /* bit for each worker that is named */
+	uint64_t workers; /* a bit for each worker that is named */
 };
 
 /* Sized by the shortest line there can be, "0 pass\n": no growing while lines are read. */
@@ -111,15 +110,19 @@ static int routes_open(struct routes *routes, size_t text_len)
 {
 	memset(routes, 0, sizeof(*routes));
 	routes->capacity = text_len / 7 + 1;
-	routes->entries = malloc(routes->capacity * sizeof(*routes->entries));
-	routes->lines = malloc(routes->capacity * sizeof(*routes->lines));
-	return routes->entries && routes->lines ? 0 : -ENOMEM;
+	routes->entries = mmap(NULL, routes->capacity * sizeof(*routes->entries), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (routes->entries == MAP_FAILED)
+		return -ENOMEM;
+	/* Most of it is never touched; what is, in few faults. */
+	madvise(routes->entries, routes->capacity * sizeof(*routes->entries), MADV_HUGEPAGE);
+	return 0;
 }
 
 static void routes_close(struct routes *routes)
 {
-	free(routes->entries);
-	free(routes->lines);
+	if (routes->entries != MAP_FAILED)
+		munmap(routes->entries, routes->capacity * sizeof(*routes->entries));
 }
 
 static bool line_is_empty(const char *line, size_t len)
@@ -151,11 +154,28 @@ static int routes_parse(const struct cli *cli, const char *path, const struct te
 				return cli_failed(cli, "%s:%u: %s; nothing was imported", path, line, why);
 			if (e->route.action == XSR_ACTION_WORKER)
 				routes->workers |= 1ULL << e->route.target;
-			routes->lines[routes->n++] = line;
+			routes->n++;
 		}
 		p += len + 1;
 	}
 	return CLI_OK;
+}
+
+/* The line of the n-th entry, from 0: looked for again only when something is wrong with it. */
+static uint32_t entry_line(const struct text *text, size_t n)
+{
+	const char *p = text->data, *end = text->data + text->len;
+	uint32_t line;
+
+	for (line = 1; p < end; line++) {
+		const char *newline = memchr(p, '\n', end - p);
+		size_t len = (newline ? newline : end) - p;
+
+		if (!line_is_empty(p, len) && n-- == 0)
+			break;
+		p += len + 1;
+	}
+	return line;
 }
 
 static void import_progress(size_t done, void *arg)
@@ -165,12 +185,13 @@ static void import_progress(size_t done, void *arg)
 	cli_progress("importing: %zu of %zu routes, %.0f %%", done, routes->n, 100.0 * done / routes->n);
 }
 
-static int import_failed(const struct cli *cli, const char *path, const struct routes *routes, size_t bad, int ret)
+static int import_failed(const struct cli *cli, const char *path, const struct text *text,
+			 const struct routes *routes, size_t bad, int ret)
 {
 	if (ret == -EBUSY)
 		return cli_failed(cli,
 				  "%s:%u: the dense slot of 0x%llx holds another generation of the ID; nothing was imported",
-				  path, routes->lines[bad], (unsigned long long)routes->entries[bad].id);
+				  path, entry_line(text, bad), (unsigned long long)routes->entries[bad].id);
 	if (ret == -E2BIG)
 		return cli_failed(cli, "%s: the table takes %u routes in all; nothing was imported; see: prog load routes N",
 				  path, cli->maps->routes_max);
@@ -195,7 +216,7 @@ static double seconds_since(const struct timespec *start)
 }
 
 static int import_apply(struct cli *cli, uint32_t index, const struct xsr_service *service, const char *path,
-			struct routes *routes)
+			const struct text *text, struct routes *routes)
 {
 	size_t bad = 0;
 	int ret;
@@ -205,7 +226,7 @@ static int import_apply(struct cli *cli, uint32_t index, const struct xsr_servic
 	maps_unlock(cli->maps);
 	cli_progress_end();
 	if (ret)
-		return import_failed(cli, path, routes, bad, ret);
+		return import_failed(cli, path, text, routes, bad, ret);
 	workers_warn(cli, routes->workers);
 	return CLI_OK;
 }
@@ -228,7 +249,7 @@ int route_file_import(struct cli *cli, uint32_t index, const struct xsr_service 
 		ret = routes_parse(cli, path, &text, &routes);
 	cli_progress_end();
 	if (!ret)
-		ret = import_apply(cli, index, service, path, &routes);
+		ret = import_apply(cli, index, service, path, &text, &routes);
 	text_close(&text);
 	if (!ret && cli->json)
 		ret = cli_json(cli, "import", json_pack("{s:I,s:f}", "routes", (json_int_t)routes.n, "seconds",

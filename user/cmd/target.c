@@ -23,28 +23,43 @@ static inline unsigned int digit(char c)
 	return decimal < 10 ? decimal : letter < 6 ? letter + 10 : 16;
 }
 
+/* Digits of base 16; false if there are none or more than fit. */
+static bool hex_read(const char **p, const char *end, uint64_t *out)
+{
+	const char *start = *p, *c = start;
+	uint64_t n = 0;
+
+	for (; c < end && digit(*c) < 16; c++)
+		n = n << 4 | digit(*c);
+	*p = c;
+	*out = n;
+	return c > start && c - start <= 16;
+}
+
+/* 19 digits always fit in 64 bits: only a 20th needs looking after. */
+static bool decimal_read(const char **p, const char *end, uint64_t *out)
+{
+	const char *start = *p, *c = start, *safe = end - start > 19 ? start + 19 : end;
+	bool fits = true;
+	uint64_t n = 0;
+
+	for (; c < safe && digit(*c) < 10; c++)
+		n = n * 10 + digit(*c);
+	for (; c < end && digit(*c) < 10; c++)
+		fits = fits && !__builtin_mul_overflow(n, 10, &n) && !__builtin_add_overflow(n, digit(*c), &n);
+	*p = c;
+	*out = n;
+	return fits && c > start;
+}
+
 /* Reads a decimal or 0x number at *p; moves *p behind it. False if there is none or it does not fit. */
 static bool number_read(const char **p, const char *end, uint64_t *out)
 {
-	const char *start, *c = *p;
-	uint64_t n = 0;
-
-	if (end - c > 2 && c[0] == '0' && (c[1] | 32) == 'x') {
-		for (start = c += 2; c < end && digit(*c) < 16; c++)
-			n = n << 4 | digit(*c);
-		if (c == start || c - start > 16)
-			return false;
-	} else {
-		for (start = c; c < end && digit(*c) < 10; c++)
-			if (__builtin_mul_overflow(n, 10, &n) ||
-			    __builtin_add_overflow(n, digit(*c), &n))
-				return false;
-		if (c == start)
-			return false;
+	if (end - *p > 2 && (*p)[0] == '0' && ((*p)[1] | 32) == 'x') {
+		*p += 2;
+		return hex_read(p, end, out);
 	}
-	*out = n;
-	*p = c;
-	return true;
+	return decimal_read(p, end, out);
 }
 
 static bool is_blank(char c)
