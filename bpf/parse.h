@@ -17,17 +17,48 @@
 
 #include "types.h"
 
+#define parse_step static inline __attribute__((always_inline))
+
 #ifdef __bpf__
 #include <bpf/bpf_endian.h>
 #define be16_to_host(x) bpf_ntohs(x)
+#define be32_to_host(x) bpf_ntohl(x)
+#define be64_to_host(x) bpf_be64_to_cpu(x)
+#define le64_to_host(x) (x)
 #define host_to_be16_const(x) bpf_htons(x)
 #else
 #include <endian.h>
 #define be16_to_host(x) be16toh(x)
+#define be32_to_host(x) be32toh(x)
+#define be64_to_host(x) be64toh(x)
+#define le64_to_host(x) le64toh(x)
 #define host_to_be16_const(x) htobe16(x)
 #endif
 
-#define parse_step static inline __attribute__((always_inline))
+/*
+ * Loads at any address. BPF needs no alignment on packets, but clang would take
+ * a load that might be unaligned apart into single bytes; C needs to be told.
+ */
+#ifdef __bpf__
+#define load_at(type, p) (*(const type *)(p))
+#else
+#define load_at(type, p) (((const struct { type v; } __attribute__((packed)) *)(p))->v)
+#endif
+
+parse_step __u16 load16(const void *p)
+{
+	return load_at(__u16, p);
+}
+
+parse_step __u32 load32(const void *p)
+{
+	return load_at(__u32, p);
+}
+
+parse_step __u64 load64(const void *p)
+{
+	return load_at(__u64, p);
+}
 
 #define PARSE_VLAN_MAX 2
 #define PARSE_EXTENSION_MAX 6
@@ -71,7 +102,7 @@ parse_step int parse_ethernet(struct cursor *c)
 
 	if (c->pos + sizeof(*eth) > c->end)
 		return -XSR_STAT_BAD_ETHERNET;
-	proto = eth->h_proto;
+	proto = load16(&eth->h_proto);
 	c->pos += sizeof(*eth);
 	for (i = 0; i < PARSE_VLAN_MAX; i++) {
 		const struct vlan_tag *tag = (const void *)c->pos;

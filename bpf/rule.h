@@ -13,24 +13,6 @@
 #include "frame.h"
 #include "parse.h"
 
-#ifdef __bpf__
-#define be32_to_host(x) bpf_ntohl(x)
-#define be64_to_host(x) bpf_be64_to_cpu(x)
-#define le64_to_host(x) (x)
-#else
-#define be32_to_host(x) be32toh(x)
-#define be64_to_host(x) be64toh(x)
-#define le64_to_host(x) le64toh(x)
-#endif
-
-/* Unaligned loads: a BPF load needs no alignment on packets, C needs the type. */
-struct unaligned32 {
-	__u32 v;
-} __attribute__((packed));
-struct unaligned64 {
-	__u64 v;
-} __attribute__((packed));
-
 /* The service takes messages to this address; its port was looked up before. */
 parse_step int service_has_address(const struct xsr_service *s, const struct datagram *d)
 {
@@ -50,7 +32,7 @@ parse_step int frame_check(const struct datagram *d)
 
 	if (d->len < sizeof(*frame) || (const __u8 *)(frame + 1) > d->end)
 		return -XSR_STAT_FRAME_BAD_LEN;
-	len = be32_to_host(frame->len);
+	len = be32_to_host(load32(&frame->len));
 	if (len > XSR_FRAME_LEN_MAX || len + 4 != d->len)
 		return -XSR_STAT_FRAME_BAD_LEN;
 	if (frame->version != XSR_FRAME_VERSION)
@@ -67,7 +49,7 @@ parse_step int alternative_matches(const struct datagram *d, const struct xsr_al
 
 	if (end > d->len || end > XSR_PAYLOAD_MAX || p > d->end)
 		return 0;
-	return (be32_to_host(((const struct unaligned32 *)(p - 4))->v) & alt->match_mask) == alt->match_value;
+	return (be32_to_host(load32(p - 4)) & alt->match_mask) == alt->match_value;
 }
 
 parse_step int alternative_load(const struct datagram *d, const struct xsr_alternative *alt, __u64 *id)
@@ -81,7 +63,7 @@ parse_step int alternative_load(const struct datagram *d, const struct xsr_alter
 	p = d->payload + end;
 	if (p > d->end)
 		return 0;
-	raw = ((const struct unaligned64 *)(p - 8))->v;
+	raw = load64(p - 8);
 	raw = alt->flags & XSR_ALT_LITTLE_ENDIAN ? le64_to_host(raw) : be64_to_host(raw);
 	*id = (raw >> (alt->id_shift & 63)) & alt->id_mask;
 	return 1;
