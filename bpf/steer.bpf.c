@@ -139,11 +139,13 @@ static __always_inline __u64 mix(__u64 x)
 	return x ^ x >> 33;
 }
 
-/* By the ID if there is one, else by the sender: a handshake stays on one worker. */
+/* By the ID if there is one, else by the sender: a handshake stays on one worker. 0 if nobody asks. */
 static __always_inline __u32 bucket_index(const struct message *m, int reason)
 {
 	__u64 x = m->id;
 
+	if (m->service->default_action != XSR_ACTION_HASH)
+		return 0;
 	if (reason == XSR_REASON_NO_ID) {
 		x = (__u64)m->d.sport << 32 | m->d.saddr[0];
 		if (m->d.family == 6)
@@ -180,12 +182,13 @@ static __always_inline int act_default(struct xdp_md *ctx, struct message *m, in
 
 static __always_inline int act(struct xdp_md *ctx, struct message *m, int reason)
 {
-	__u32 bucket_key = m->service->default_action == XSR_ACTION_HASH ? bucket_index(m, reason) : 0;
+	__u32 bucket_key;
 
 	if (reason >= 0)
-		return act_default(ctx, m, reason, bucket_key);
+		return act_default(ctx, m, reason, bucket_index(m, reason));
 	switch (m->route.action) {
 	case XSR_ACTION_WORKER:
+		bucket_key = bucket_index(m, XSR_REASON_WORKER_GONE);
 		if (worker_redirect(ctx, m, m->route.target) == XDP_REDIRECT)
 			return count(m, XSR_STAT_ROUTE_WORKER, XDP_REDIRECT);
 		return act_default(ctx, m, XSR_REASON_WORKER_GONE, bucket_key);

@@ -88,18 +88,19 @@ static enum xsr_verdict message_handle(struct xsr_worker *w, struct xsr_message 
 	return w->p.handler->message(w->context, message_session(w, m), m);
 }
 
+/* Replies stay where they are, or close up; an echo copies nothing. */
 static void batch_handle(struct xsr_worker *w, int n)
 {
 	int i, n_replies = 0, n_releases = 0;
 
 	for (i = 0; i < n; i++) {
-		if (message_handle(w, &w->messages[i]) == XSR_REPLY)
-			w->replies[n_replies++] = w->messages[i];
-		else
+		if (message_handle(w, &w->messages[i]) == XSR_RELEASE)
 			w->releases[n_releases++] = w->messages[i];
+		else if (n_replies++ != i)
+			w->messages[n_replies - 1] = w->messages[i];
 	}
 	if (n_replies)
-		w->p.ops->submit(w->transport, w->replies, n_replies);
+		w->p.ops->submit(w->transport, w->messages, n_replies);
 	if (n_releases)
 		w->p.ops->release(w->transport, w->releases, n_releases);
 }

@@ -39,7 +39,6 @@ struct xsr_worker {
 	uint64_t now_ns;		      /* of this batch */
 	uint64_t tick_ns;		      /* when the next tick is due */
 	struct xsr_message messages[WORKER_BATCH_MAX];
-	struct xsr_message replies[WORKER_BATCH_MAX];
 	struct xsr_message releases[WORKER_BATCH_MAX];
 };
 
