@@ -30,7 +30,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wer
 INCLUDES := -Imaps -Ibpf -Iconfig -Iloader -Iuser -Iuser/worker -Iuser/transport -Iuser/control -Iuser/measure -I$(OUT)/skel
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(INCLUDES) -fPIC -fvisibility=hidden -pthread $(CFLAGS)
-LDLIBS := -lxdp -lbpf -lcyaml -lyaml -ljansson -lsystemd -lmnl -lcap-ng -lxxhash -lm -pthread
+LDLIBS := -lbpf -lcyaml -lyaml -ljansson -lsystemd -pthread
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wshadow -Werror -Imaps -Ibpf \
 	-I/usr/include/$(shell uname -m)-linux-gnu
 
@@ -162,7 +162,7 @@ vm: all $(PROG_BIN)
 # --- set-up and the rest ---
 
 DEPS := gcc clang llvm libclang-rt-14-dev bpftool libbpf-dev libxdp-dev libcmocka-dev libcyaml-dev libyaml-dev libjansson-dev \
-	libsystemd-dev libmnl-dev libcap-ng-dev libxxhash-dev pkg-config scdoc iproute2 procps util-linux
+	libsystemd-dev scdoc iproute2 procps util-linux
 
 .PHONY: deps
 deps:

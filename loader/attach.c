@@ -268,7 +268,7 @@ int net_attach(const char *name, const char *ifname, enum attach_mode *mode, cha
 	ret = net_info(name, ifname, &info, why);
 	if (ret)
 		return ret;
-	prog_fd = program_open(name, why);
+	prog_fd = program_open(name, INSTANCE_STEER, why);
 	if (prog_fd < 0)
 		return prog_fd;
 	if (info.prog_id)

@@ -16,7 +16,8 @@
 #define INSTANCE_BPFFS "/sys/fs/bpf"
 #define INSTANCE_ROOT INSTANCE_BPFFS "/xsr"
 #define INSTANCE_GLOBALS INSTANCE_BPFFS "/tc/globals"
-#define INSTANCE_PROGRAM "steer" /* the program's pin in the instance's directory */
+#define INSTANCE_STEER "steer"	 /* pins in the instance's directory: the program for devices */
+#define INSTANCE_SELECT "select" /* and the one for sockets */
 #define INSTANCE_PATH_LEN 128
 #define LOADER_WHY_LEN 384
 

@@ -15,7 +15,14 @@
 
 #include "attach.h"
 #include "libbpf_log.h"
+#include "select.skel.h"
 #include "steer.skel.h"
+
+/* Both programs, on the same maps. */
+struct programs {
+	struct steer_bpf *steer;
+	struct select_bpf *select;
+};
 
 static int fail(int ret, char why[LOADER_WHY_LEN], const char *what, const char *on)
 {
@@ -99,51 +106,103 @@ static void autopin_off(struct bpf_object *obj)
 		bpf_map__set_pin_path(map, NULL);
 }
 
-static int skeleton_open(const char *old_dir, const struct program_options *options, struct steer_bpf **out,
-			 char why[LOADER_WHY_LEN])
+static int load_failed(int ret, char why[LOADER_WHY_LEN])
 {
-	struct steer_bpf *skel = steer_bpf__open();
-	int ret;
-
-	if (!skel)
-		return fail(-errno, why, "open", "the built-in program");
-	autopin_off(skel->obj);
-	ret = old_dir ? maps_reuse(skel->obj, old_dir, why) : 0;
-	if (!ret)
-		ret = size_set(skel->maps.xsr_dense, options->dense_len, old_dir, why);
-	if (!ret)
-		ret = size_set(skel->maps.xsr_routes, options->routes_max, old_dir, why);
-	if (!ret) {
-		ret = steer_bpf__load(skel);
-		if (ret)
-			fail(ret, why, "load", ret == -EPERM ? "the program; run as root, or with CAP_BPF and CAP_NET_ADMIN" :
-							       "the program into the kernel");
-	}
-	if (ret)
-		steer_bpf__destroy(skel);
-	else
-		*out = skel;
-	return ret;
+	return fail(ret, why, "load",
+		    ret == -EPERM ? "the programs; run as root, or with CAP_BPF and CAP_NET_ADMIN" :
+				    "the programs into the kernel");
 }
 
-static int pin_all(struct steer_bpf *skel, const char *dir, char why[LOADER_WHY_LEN])
+static int steer_open(struct programs *p, const char *old_dir, const struct program_options *options,
+		      char why[LOADER_WHY_LEN])
+{
+	int ret;
+
+	p->steer = steer_bpf__open();
+	if (!p->steer)
+		return fail(-errno, why, "open", "the built-in program");
+	autopin_off(p->steer->obj);
+	ret = old_dir ? maps_reuse(p->steer->obj, old_dir, why) : 0;
+	if (!ret)
+		ret = size_set(p->steer->maps.xsr_dense, options->dense_len, old_dir, why);
+	if (!ret)
+		ret = size_set(p->steer->maps.xsr_routes, options->routes_max, old_dir, why);
+	if (ret)
+		return ret;
+	ret = steer_bpf__load(p->steer);
+	return ret ? load_failed(ret, why) : 0;
+}
+
+/* The maps of the other program where they are the same, those that are pinned for its own. */
+static int select_open(struct programs *p, const char *old_dir, char why[LOADER_WHY_LEN])
+{
+	struct bpf_map *map, *shared;
+	int ret = 0;
+
+	p->select = select_bpf__open();
+	if (!p->select)
+		return fail(-errno, why, "open", "the built-in program");
+	autopin_off(p->select->obj);
+	bpf_object__for_each_map(map, p->select->obj) {
+		shared = bpf_object__find_map_by_name(p->steer->obj, bpf_map__name(map));
+		if (bpf_map__is_internal(map))
+			continue;
+		if (shared)
+			ret = bpf_map__reuse_fd(map, bpf_map__fd(shared));
+		else if (old_dir)
+			ret = map_reuse(map, old_dir);
+		if (ret && ret != -ENOENT)
+			return fail(ret, why, "take over the map", bpf_map__name(map));
+	}
+	ret = select_bpf__load(p->select);
+	return ret ? load_failed(ret, why) : 0;
+}
+
+static void programs_close(struct programs *p)
+{
+	steer_bpf__destroy(p->steer);
+	select_bpf__destroy(p->select);
+}
+
+static int program_pin(const struct bpf_program *program, const char *dir, const char *name,
+		       char why[LOADER_WHY_LEN])
+{
+	char path[INSTANCE_PATH_LEN + 32];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return bpf_obj_pin(bpf_program__fd(program), path) ? fail(-errno, why, "pin", path) : 0;
+}
+
+/* Maps that are pinned already are those of the other program. */
+static int maps_pin(struct bpf_object *obj, const char *dir, char why[LOADER_WHY_LEN])
 {
 	char path[INSTANCE_PATH_LEN + 32];
 	struct bpf_map *map;
 
-	if (mkdir(dir, 0700))
-		return fail(-errno, why, "make", dir);
-	snprintf(path, sizeof(path), "%s/%s", dir, INSTANCE_PROGRAM);
-	if (bpf_obj_pin(bpf_program__fd(skel->progs.xsr_steer), path))
-		return fail(-errno, why, "pin", path);
-	bpf_object__for_each_map(map, skel->obj) {
+	bpf_object__for_each_map(map, obj) {
 		if (bpf_map__is_internal(map))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
-		if (bpf_obj_pin(bpf_map__fd(map), path))
+		if (bpf_obj_pin(bpf_map__fd(map), path) && errno != EEXIST)
 			return fail(-errno, why, "pin", path);
 	}
 	return 0;
+}
+
+static int pin_all(const struct programs *p, const char *dir, char why[LOADER_WHY_LEN])
+{
+	int ret;
+
+	if (mkdir(dir, 0700))
+		return fail(-errno, why, "make", dir);
+	ret = program_pin(p->steer->progs.xsr_steer, dir, INSTANCE_STEER, why);
+	if (!ret)
+		ret = program_pin(p->select->progs.xsr_select, dir, INSTANCE_SELECT, why);
+	if (!ret)
+		ret = maps_pin(p->steer->obj, dir, why);
+	if (!ret)
+		ret = maps_pin(p->select->obj, dir, why);
+	return ret;
 }
 
 /* One rename: whoever looks sees all of the old pins or all of the new. */
@@ -159,7 +218,7 @@ static int pins_publish(const char *tmp, const char *dir, char why[LOADER_WHY_LE
 }
 
 /* Where `ip link ... xdp obj` finds maps by name. A link that is there is the same map, or we leave it. */
-static bool globals_link(struct steer_bpf *skel)
+static bool globals_link(const struct programs *p)
 {
 	char path[INSTANCE_PATH_LEN];
 	struct bpf_map *map;
@@ -167,7 +226,7 @@ static bool globals_link(struct steer_bpf *skel)
 
 	mkdir(INSTANCE_BPFFS "/tc", 0700);
 	mkdir(INSTANCE_GLOBALS, 0700);
-	bpf_object__for_each_map(map, skel->obj) {
+	bpf_object__for_each_map(map, p->steer->obj) {
 		if (bpf_map__is_internal(map))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", INSTANCE_GLOBALS, bpf_map__name(map));
@@ -207,30 +266,30 @@ static int replace_one(const struct attach_info *info, void *arg)
 static int load_locked(const char *name, const struct program_options *options, struct program_report *report,
 		       char why[LOADER_WHY_LEN])
 {
-	char dir[INSTANCE_PATH_LEN], tmp[INSTANCE_PATH_LEN], old[INSTANCE_PATH_LEN];
-	struct steer_bpf *skel = NULL;
+	char tmp[INSTANCE_PATH_LEN], old[INSTANCE_PATH_LEN];
 	struct replacement replacement = { .report = report };
+	struct programs p = {};
 	int ret;
 
-	own_dir(name, "", dir);
+	own_dir(name, "", report->dir);
 	own_dir(name, "-loading", tmp);
 	dir_remove(tmp); /* what a killed loader left */
 	report->maps_kept = instance_dir(name, old) == 0;
-	ret = skeleton_open(report->maps_kept ? old : NULL, options, &skel, why);
-	if (ret)
-		return ret;
-	ret = pin_all(skel, tmp, why);
+	ret = steer_open(&p, report->maps_kept ? old : NULL, options, why);
 	if (!ret)
-		ret = pins_publish(tmp, dir, why);
+		ret = select_open(&p, report->maps_kept ? old : NULL, why);
+	if (!ret)
+		ret = pin_all(&p, tmp, why);
+	if (!ret)
+		ret = pins_publish(tmp, report->dir, why);
 	if (!ret) {
-		report->globals_linked = !strcmp(name, INSTANCE_DEFAULT) && globals_link(skel);
-		replacement.prog_fd = bpf_program__fd(skel->progs.xsr_steer);
+		report->globals_linked = !strcmp(name, INSTANCE_DEFAULT) && globals_link(&p);
+		replacement.prog_fd = bpf_program__fd(p.steer->progs.xsr_steer);
 		net_for_each(name, replace_one, &replacement);
-		snprintf(report->dir, sizeof(report->dir), "%s", dir);
 	} else {
 		dir_remove(tmp);
 	}
-	steer_bpf__destroy(skel);
+	programs_close(&p);
 	return ret;
 }
 
@@ -303,12 +362,12 @@ int program_unload(const char *name, bool force, char why[LOADER_WHY_LEN])
 	return 0;
 }
 
-int program_open(const char *name, char why[LOADER_WHY_LEN])
+int program_open(const char *name, const char *program, char why[LOADER_WHY_LEN])
 {
 	char path[INSTANCE_PATH_LEN + 32];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s/%s", INSTANCE_ROOT, name, INSTANCE_PROGRAM);
+	snprintf(path, sizeof(path), "%s/%s/%s", INSTANCE_ROOT, name, program);
 	fd = bpf_obj_get(path);
 	if (fd >= 0)
 		return fd;
@@ -334,7 +393,7 @@ int program_info(const char *name, struct program_info *info, char why[LOADER_WH
 			 name);
 		return ret;
 	}
-	fd = program_open(name, why);
+	fd = program_open(name, INSTANCE_STEER, why);
 	if (fd == -ENOENT)
 		return 0; /* maps that `ip link ... xdp obj` pinned */
 	if (fd < 0)
@@ -342,13 +401,13 @@ int program_info(const char *name, struct program_info *info, char why[LOADER_WH
 	ret = bpf_obj_get_info_by_fd(fd, &prog, &len) ? -errno : 0;
 	close(fd);
 	if (ret)
-		return fail(ret, why, "ask the kernel about", INSTANCE_PROGRAM);
+		return fail(ret, why, "ask the kernel about", INSTANCE_STEER);
 	info->pinned = true;
 	info->id = prog.id;
 	info->len_jited = prog.jited_prog_len;
 	info->len_xlated = prog.xlated_prog_len;
 	snprintf(info->name, sizeof(info->name), "%s", prog.name);
-	snprintf(info->pin, sizeof(info->pin), "%s/%s/%s", INSTANCE_ROOT, name, INSTANCE_PROGRAM);
+	snprintf(info->pin, sizeof(info->pin), "%s/%s/%s", INSTANCE_ROOT, name, INSTANCE_STEER);
 	for (i = 0; i < 8; i++)
 		snprintf(info->tag + 2 * i, 3, "%02x", prog.tag[i]);
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The kernel's program of an instance: load, pin, replace, unload, tell. */
+/* The kernel's programs of an instance: load, pin, replace, unload, tell. */
 #ifndef XSR_PROGRAM_H
 #define XSR_PROGRAM_H
 
@@ -35,7 +35,7 @@ struct program_info {
 };
 
 /*
- * Loads the program and pins it with its maps, all at once or not at all. If
+ * Loads the programs and pins them with their maps, all at once or not at all. If
  * the instance is loaded, its maps stay as they are and the new program takes the
  * place of the old one on every device of this network namespace without a gap.
  * 0, or -errno and a sentence in `why`; *report is filled on success.
@@ -52,7 +52,10 @@ int program_unload(const char *name, bool force, char why[LOADER_WHY_LEN]);
 /* 0; -ENOENT if the instance is not loaded; -errno. */
 int program_info(const char *name, struct program_info *info, char why[LOADER_WHY_LEN]);
 
-/* A file descriptor of the pinned program, which the caller closes, or -errno with a sentence. */
-int program_open(const char *name, char why[LOADER_WHY_LEN]);
+/*
+ * A file descriptor of one of the instance's pinned programs, INSTANCE_STEER or
+ * INSTANCE_SELECT, which the caller closes; or -errno with a sentence.
+ */
+int program_open(const char *name, const char *program, char why[LOADER_WHY_LEN]);
 
 #endif /* XSR_PROGRAM_H */

@@ -23,7 +23,8 @@ static struct xsr_counters *percpu_alloc(int *n_cpus)
 	return *n_cpus < 0 ? NULL : calloc(*n_cpus, sizeof(struct xsr_counters));
 }
 
-int counter_read(struct maps *maps, uint32_t service, struct xsr_counters *out)
+/* Adds one service's counters to *sum. */
+static int entry_add(int map_fd, uint32_t service, struct xsr_counters *sum)
 {
 	struct xsr_counters *values;
 	int n_cpus, i, ret = 0;
@@ -31,29 +32,40 @@ int counter_read(struct maps *maps, uint32_t service, struct xsr_counters *out)
 	values = percpu_alloc(&n_cpus);
 	if (!values)
 		return -ENOMEM;
-	if (bpf_map_lookup_elem(maps->fds[MAPS_STATS], &service, values))
+	if (bpf_map_lookup_elem(map_fd, &service, values))
 		ret = -errno;
-	memset(out, 0, sizeof(*out));
 	for (i = 0; i < n_cpus && !ret; i++)
-		counters_add(out, &values[i]);
+		counters_add(sum, &values[i]);
 	free(values);
 	return ret;
 }
 
+static int map_add(int map_fd, struct xsr_counters *sum)
+{
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; i < XSR_SERVICES_MAX && !ret; i++)
+		ret = entry_add(map_fd, i, sum);
+	return ret;
+}
+
+int counter_read(struct maps *maps, uint32_t service, struct xsr_counters *out)
+{
+	memset(out, 0, sizeof(*out));
+	return entry_add(maps->fds[MAPS_STATS], service, out);
+}
+
 int counter_read_all(struct maps *maps, struct xsr_counters *out)
 {
-	struct xsr_counters one;
-	uint32_t i;
-
 	memset(out, 0, sizeof(*out));
-	for (i = 0; i < XSR_SERVICES_MAX; i++) {
-		int ret = counter_read(maps, i, &one);
+	return map_add(maps->fds[MAPS_STATS], out);
+}
 
-		if (ret)
-			return ret;
-		counters_add(out, &one);
-	}
-	return 0;
+int choice_read_all(struct maps *maps, struct xsr_counters *out)
+{
+	memset(out, 0, sizeof(*out));
+	return maps->fds[MAPS_CHOICES] < 0 ? 0 : map_add(maps->fds[MAPS_CHOICES], out);
 }
 
 uint64_t counter_sum(const struct xsr_counters *counters)
@@ -66,7 +78,7 @@ uint64_t counter_sum(const struct xsr_counters *counters)
 	return sum;
 }
 
-int counter_clear(struct maps *maps, uint32_t service)
+static int entry_clear(int map_fd, uint32_t service)
 {
 	struct xsr_counters *zero;
 	int n_cpus, ret = 0;
@@ -74,8 +86,17 @@ int counter_clear(struct maps *maps, uint32_t service)
 	zero = percpu_alloc(&n_cpus);
 	if (!zero)
 		return -ENOMEM;
-	if (bpf_map_update_elem(maps->fds[MAPS_STATS], &service, zero, BPF_ANY))
+	if (bpf_map_update_elem(map_fd, &service, zero, BPF_ANY))
 		ret = -errno;
 	free(zero);
+	return ret;
+}
+
+int counter_clear(struct maps *maps, uint32_t service)
+{
+	int ret = entry_clear(maps->fds[MAPS_STATS], service);
+
+	if (!ret && maps->fds[MAPS_CHOICES] >= 0)
+		ret = entry_clear(maps->fds[MAPS_CHOICES], service);
 	return ret;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct maps_row {
 	__u32 type;
 	__u32 key_len;
 	__u32 value_len;
+	bool optional; /* of the sockets' hook: not in what ip loads */
 };
 
 /* What a program of this version pins; anything else under these names is not ours. */
@@ -32,13 +34,16 @@ static const struct maps_row rows[MAPS_MAX] = {
 	[MAPS_PORTS] = { "xsr_ports", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_port) },
 	[MAPS_SERVICES] = { "xsr_services", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_service) },
 	[MAPS_DENSE] = { "xsr_dense", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_route) },
-	[MAPS_ROUTES] = { "xsr_routes", BPF_MAP_TYPE_HASH, sizeof(struct xsr_route_key), sizeof(struct xsr_route) },
+	[MAPS_ROUTES] = { "xsr_routes", BPF_MAP_TYPE_HASH, sizeof(struct xsr_route_key),
+			  sizeof(struct xsr_route) },
 	[MAPS_BUCKETS] = { "xsr_buckets", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_bucket) },
 	[MAPS_DEVICES] = { "xsr_devices", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_device) },
 	[MAPS_SLOTS] = { "xsr_slots", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_slot) },
 	[MAPS_SOCKETS] = { "xsr_sockets", BPF_MAP_TYPE_XSKMAP, 4, 4 },
 	[MAPS_STATS] = { "xsr_stats", BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct xsr_counters) },
 	[MAPS_WORKERS] = { "xsr_workers", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_worker_counters) },
+	[MAPS_LISTENERS] = { "xsr_listeners", BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, 4, 8, .optional = true },
+	[MAPS_CHOICES] = { "xsr_choices", BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct xsr_counters), .optional = true },
 };
 
 const char *maps_name(enum maps_index index)
@@ -129,8 +134,11 @@ int maps_open(const char *dir, const char *lock_path, struct maps **out)
 		maps->fds[i] = -1;
 	maps->lock_fd = open(lock_path, O_RDONLY | O_CLOEXEC);
 	ret = maps->lock_fd < 0 ? -errno : 0;
-	for (i = 0; i < MAPS_MAX && ret >= 0; i++)
+	for (i = 0; i < MAPS_MAX && ret >= 0; i++) {
 		ret = maps->fds[i] = map_open(dir, &rows[i], &max_entries[i]);
+		if (ret == -ENOENT && rows[i].optional)
+			ret = 0;
+	}
 	if (ret < 0)
 		goto out;
 	maps->dense_len = max_entries[MAPS_DENSE];

@@ -22,6 +22,8 @@ enum maps_index {
 	MAPS_SOCKETS,
 	MAPS_STATS,
 	MAPS_WORKERS,
+	MAPS_LISTENERS, /* this and the next: -1 if only `ip link ... xdp obj` made the instance */
+	MAPS_CHOICES,
 	MAPS_MAX
 };
 

@@ -102,6 +102,16 @@ int socket_withdraw(struct maps *maps, uint16_t queue, uint16_t worker)
 	return ret;
 }
 
+int listener_publish(struct maps *maps, uint32_t service, uint16_t worker, int fd)
+{
+	uint32_t key = service * XSR_WORKERS_MAX + worker;
+	uint64_t value = fd;
+
+	if (maps->fds[MAPS_LISTENERS] < 0)
+		return -ENOENT;
+	return bpf_map_update_elem(maps->fds[MAPS_LISTENERS], &key, &value, BPF_ANY) ? -errno : 0;
+}
+
 static uint64_t mix(uint64_t x)
 {
 	x ^= x >> 33;

@@ -28,6 +28,12 @@ int socket_publish(struct maps *maps, uint16_t queue, uint16_t worker, int xsk_f
 int socket_withdraw(struct maps *maps, uint16_t queue, uint16_t worker);
 
 /*
+ * Puts a UDP socket of a service, bound and in a SO_REUSEPORT group, into the worker's
+ * slot; the kernel takes it out when it is closed. 0, -ENOENT if the sockets' hook is not loaded, -errno.
+ */
+int listener_publish(struct maps *maps, uint32_t service, uint16_t worker, int fd);
+
+/*
  * Spreads the `hash` default over the workers whose bit in `live` is set, by the
  * highest random weight: a worker that leaves gives away only its own buckets,
  * one that comes takes only its share. 0 = none: messages go to the stack.

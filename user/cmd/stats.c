@@ -15,7 +15,8 @@
 
 /* All counters at one moment. */
 struct sample {
-	struct xsr_counters counters;
+	struct xsr_counters counters; /* of the hook on devices */
+	struct xsr_counters choices;  /* of the hook on sockets */
 	struct xsr_worker_counters workers[XSR_WORKERS_MAX];
 	double time_s;
 };
@@ -27,18 +28,26 @@ static int sample_take(struct maps *maps, struct sample *sample)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	sample->time_s = now.tv_sec + now.tv_nsec / 1e9;
 	memcpy(sample->workers, maps->workers, sizeof(sample->workers));
-	return counter_read_all(maps, &sample->counters);
+	return counter_read_all(maps, &sample->counters) ?:
+	       choice_read_all(maps, &sample->choices);
+}
+
+static json_t *counters_json(const struct xsr_counters *counters)
+{
+	json_t *o = json_object();
+	int i;
+
+	for (i = 0; i < XSR_STAT_MAX; i++)
+		json_object_set_new(o, stat_name(i), json_integer(counters->n[i]));
+	return o;
 }
 
 static int sample_json(const struct cli *cli, const struct sample *sample)
 {
-	json_t *counters = json_object();
-	int i;
-
-	for (i = 0; i < XSR_STAT_MAX; i++)
-		json_object_set_new(counters, stat_name(i), json_integer(sample->counters.n[i]));
-	return cli_json_object(cli, json_pack("{s:o,s:I,s:o}", "counters", counters, "messages",
-					      (json_int_t)counter_sum(&sample->counters), "workers",
+	return cli_json_object(cli, json_pack("{s:o,s:I,s:o,s:I,s:o}", "counters", counters_json(&sample->counters),
+					      "messages", (json_int_t)counter_sum(&sample->counters), "socket_counters",
+					      counters_json(&sample->choices), "socket_messages",
+					      (json_int_t)counter_sum(&sample->choices), "workers",
 					      workers_json(cli->maps)));
 }
 
@@ -47,24 +56,24 @@ static double rate(uint64_t now, uint64_t before, double seconds)
 	return seconds > 0 && now >= before ? (now - before) / seconds : 0;
 }
 
-static void counters_print(const struct sample *now, const struct sample *before)
+static void counter_row(const char *name, uint64_t now, uint64_t before, double seconds)
 {
-	double seconds = now->time_s - before->time_s;
+	printf("%-24s %16llu", name, (unsigned long long)now);
+	if (seconds > 0)
+		printf(" %14.0f", rate(now, before, seconds));
+	printf("\n");
+}
+
+static void counters_print(const char *hook, const struct xsr_counters *now, const struct xsr_counters *before,
+			   double seconds)
+{
 	int i;
 
-	printf("%-24s %16s %14s\n", "counter", "messages", seconds > 0 ? "per second" : "");
-	for (i = 0; i < XSR_STAT_MAX; i++) {
-		if (!now->counters.n[i])
-			continue;
-		printf("%-24s %16llu", stat_name(i), (unsigned long long)now->counters.n[i]);
-		if (seconds > 0)
-			printf(" %14.0f", rate(now->counters.n[i], before->counters.n[i], seconds));
-		printf("\n");
-	}
-	printf("%-24s %16llu", "all", (unsigned long long)counter_sum(&now->counters));
-	if (seconds > 0)
-		printf(" %14.0f", rate(counter_sum(&now->counters), counter_sum(&before->counters), seconds));
-	printf("\n");
+	printf("%-24s %16s %14s\n", hook, "messages", seconds > 0 ? "per second" : "");
+	for (i = 0; i < XSR_STAT_MAX; i++)
+		if (now->n[i])
+			counter_row(stat_name(i), now->n[i], before->n[i], seconds);
+	counter_row("all", counter_sum(now), counter_sum(before), seconds);
 }
 
 static void worker_row(int number, const struct xsr_worker_counters *now, const struct xsr_worker_counters *before,
@@ -89,7 +98,11 @@ static void sample_print(const struct sample *now, const struct sample *before)
 	bool titled = false;
 	int i;
 
-	counters_print(now, before);
+	counters_print("devices", &now->counters, &before->counters, seconds);
+	if (counter_sum(&now->choices)) {
+		printf("\n");
+		counters_print("sockets", &now->choices, &before->choices, seconds);
+	}
 	for (i = 0; i < XSR_WORKERS_MAX; i++) {
 		if (!now->workers[i].pid)
 			continue;

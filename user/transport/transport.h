@@ -16,6 +16,7 @@ struct transport;
 struct umem;
 
 struct transport_params {
+	const char *instance;	   /* its name */
 	struct maps *maps;
 	struct umem *umem;	   /* shared by all workers; xdp only */
 	unsigned int worker;
@@ -24,6 +25,8 @@ struct transport_params {
 	unsigned int frame_len;
 	uint64_t *counters;	   /* indexed by enum xsr_worker_stat; written by the owning thread */
 	int wake_fd;		   /* an eventfd: readable = stop sleeping */
+	void (*log)(const char *sentence, void *arg); /* for operators; any thread */
+	void *log_arg;
 };
 
 struct transport_ops {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Kernel sockets: one for each service, in a SO_REUSEPORT group over the workers.
- * Where XDP is not to be had this is the way in; the kernel spreads by address and port then.
+ * Kernel sockets: one for each service, in a SO_REUSEPORT group over the workers. Where XDP is not
+ * to be had this is the way in: the program `select` picks the owner's socket by the same rules and
+ * routes. Without that program the kernel spreads by address and port.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "program.h"
+#include "socket.h"
 #include "transport.h"
 
 #define BATCH_MAX 256
@@ -22,6 +25,7 @@
 
 struct udp_socket {
 	int fd;		      /* -1 = none */
+	int failed;	      /* the -errno of the last try, told once */
 	struct xsr_service service; /* whose it is: told apart when a number is used again */
 };
 
@@ -40,6 +44,7 @@ struct transport {
 	unsigned int n_pollfds;
 	unsigned int next_service;
 	bool published;
+	int select_fd;	      /* the program, -1 = none */
 	uint8_t *area;
 	uint64_t free[BUFFERS]; /* a stack of offsets into area */
 	unsigned int n_free;
@@ -110,31 +115,72 @@ static void socket_close(struct udp_socket *us)
 	us->fd = -1;
 }
 
+/* The instance's program as it is pinned now: a reload brings a new one. */
+static void select_open(struct transport *t)
+{
+	char why[LOADER_WHY_LEN];
+
+	if (t->select_fd >= 0)
+		close(t->select_fd);
+	t->select_fd = program_open(t->p.instance, INSTANCE_SELECT, why);
+}
+
+/* The group has one program; every worker of it sets the same. */
+static void socket_publish_owner(struct transport *t, uint32_t service)
+{
+	int fd = t->sockets[service].fd;
+
+	if (t->select_fd < 0 || listener_publish(t->p.maps, service, t->p.worker, fd))
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &t->select_fd, sizeof(t->select_fd));
+}
+
 static bool same_service(const struct xsr_service *a, const struct xsr_service *b)
 {
 	return a->port == b->port && a->flags == b->flags && !memcmp(a->addr, b->addr, sizeof(a->addr));
 }
 
-/* Sockets follow the table of services; returns the first failure but goes on. */
-static int sockets_sync(struct transport *t, uint32_t *failed)
+static void failure_log(struct transport *t, const struct xsr_service *s, int ret)
+{
+	char sentence[XSR_WHY_LEN];
+
+	snprintf(sentence, sizeof(sentence), "worker %u cannot open a socket for service '%s': %s%s", t->p.worker, s->name,
+		 strerror(-ret), ret == -EADDRNOTAVAIL ? "; its address is not on this host" : "");
+	t->p.log(sentence, t->p.log_arg);
+}
+
+/* The socket of one service follows its entry: opened, kept, or closed. */
+static int socket_sync(struct transport *t, uint32_t i)
+{
+	const struct xsr_service s = t->p.maps->services[i];
+	struct udp_socket *us = &t->sockets[i];
+	int ret = 0;
+
+	if (us->fd >= 0 && (!s.name[0] || !same_service(&s, &us->service)))
+		socket_close(us);
+	if (us->fd < 0 && s.name[0])
+		ret = socket_open(us, &s);
+	if (ret && ret != us->failed)
+		failure_log(t, &s, ret);
+	us->failed = ret;
+	return ret;
+}
+
+/* Returns the first failure, but opens what can be opened. */
+static int sockets_sync(struct transport *t)
 {
 	int ret = 0, one;
 	uint32_t i;
 
+	select_open(t);
 	t->n_pollfds = 0;
 	for (i = 1; i < XSR_SERVICES_MAX; i++) {
-		const struct xsr_service s = t->p.maps->services[i];
-		struct udp_socket *us = &t->sockets[i];
-
-		if (us->fd >= 0 && (!s.name[0] || !same_service(&s, &us->service)))
-			socket_close(us);
-		one = us->fd < 0 && s.name[0] ? socket_open(us, &s) : 0;
-		if (one && !ret) {
-			ret = one;
-			*failed = i;
-		}
-		if (us->fd >= 0)
-			t->pollfds[t->n_pollfds++] = (struct pollfd){ .fd = us->fd, .events = POLLIN };
+		one = socket_sync(t, i);
+		ret = ret ?: one;
+		if (t->sockets[i].fd < 0)
+			continue;
+		socket_publish_owner(t, i);
+		t->pollfds[t->n_pollfds++] = (struct pollfd){ .fd = t->sockets[i].fd, .events = POLLIN };
 	}
 	t->pollfds[t->n_pollfds] = (struct pollfd){ .fd = t->p.wake_fd, .events = POLLIN };
 	return ret;
@@ -148,6 +194,8 @@ static void udp_close(struct transport *t)
 		return;
 	for (i = 0; i < XSR_SERVICES_MAX; i++)
 		socket_close(&t->sockets[i]);
+	if (t->select_fd >= 0)
+		close(t->select_fd);
 	free(t->area);
 	free(t);
 }
@@ -160,6 +208,7 @@ static int udp_open(struct transport **out, const struct transport_params *param
 	if (!t)
 		return -ENOMEM;
 	t->p = *params;
+	t->select_fd = -1;
 	for (i = 0; i < XSR_SERVICES_MAX; i++)
 		t->sockets[i].fd = -1;
 	t->area = malloc((size_t)BUFFERS * params->frame_len);
@@ -170,14 +219,14 @@ static int udp_open(struct transport **out, const struct transport_params *param
 	}
 	for (i = 0; i < BUFFERS; i++)
 		t->free[t->n_free++] = (uint64_t)i * params->frame_len;
+	select_open(t);
 	*out = t;
 	return 0;
 }
 
 static int udp_publish(struct transport *t)
 {
-	uint32_t failed;
-	int ret = sockets_sync(t, &failed);
+	int ret = sockets_sync(t);
 
 	t->published = !ret;
 	return ret;
@@ -303,11 +352,11 @@ static int udp_reserve(struct transport *t, struct xsr_message *messages, int n)
 	return i;
 }
 
-static size_t local_write(struct msghdr *h, const struct xsr_peer *peer, bool v6_socket)
+static size_t local_write(struct msghdr *h, const struct xsr_peer *peer)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(h);
 
-	if (peer->family == 6 || v6_socket) {
+	if (peer->family == 6) {
 		struct in6_pktinfo info = {};
 
 		memcpy(&info.ipi6_addr, peer->local, 16);
@@ -343,7 +392,7 @@ static void reply_prepare(struct transport *t, int i, const struct xsr_message *
 		memcpy(&in->sin_addr, peer->addr + 12, 4);
 		b->headers[i].msg_hdr.msg_namelen = sizeof(*in);
 	}
-	b->headers[i].msg_hdr.msg_controllen = local_write(&b->headers[i].msg_hdr, peer, false);
+	b->headers[i].msg_hdr.msg_controllen = local_write(&b->headers[i].msg_hdr, peer);
 }
 
 /* A datagram that the kernel refuses is counted and left behind; the others go. */
@@ -393,16 +442,13 @@ static int udp_wait(struct transport *t, int timeout_ms)
 
 static void udp_tick(struct transport *t)
 {
-	uint32_t failed;
-
 	if (t->published)
-		sockets_sync(t, &failed);
+		sockets_sync(t);
 }
 
 static const char *udp_mode_active(const struct transport *t)
 {
-	(void)t;
-	return "udp reuseport";
+	return t->select_fd >= 0 ? "udp by session" : "udp by address";
 }
 
 const struct transport_ops transport_udp = {

@@ -15,6 +15,7 @@
 #include "worker.h"
 
 struct xsr_router {
+	char instance[XSR_NAME_LEN];
 	struct maps *maps;
 	struct umem *umem; /* NULL without xdp */
 	struct xsr_worker *workers[XSR_WORKERS_MAX];
@@ -28,6 +29,12 @@ struct xsr_router {
 	char mode_active[64];
 };
 
+static void log_nowhere(const char *sentence, void *arg)
+{
+	(void)sentence;
+	(void)arg;
+}
+
 /* The config with its defaults filled in. */
 static struct xsr_router_config config_complete(const struct xsr_router_config *config)
 {
@@ -39,6 +46,7 @@ static struct xsr_router_config config_complete(const struct xsr_router_config *
 	c.ring_len = c.ring_len ?: 2048;
 	c.batch = c.batch ?: 64;
 	c.sessions_max = c.sessions_max ?: 65536;
+	c.log = c.log ?: log_nowhere;
 	return c;
 }
 
@@ -62,12 +70,6 @@ static const char *config_wrong(const struct xsr_router_config *c)
 	if (c->batch > WORKER_BATCH_MAX)
 		return "batch must be at most 256";
 	return NULL;
-}
-
-static void say(const struct xsr_router_config *c, const char *sentence)
-{
-	if (c->log)
-		c->log(sentence, c->log_arg);
 }
 
 /* One router an instance: two would fight for slots and buckets. */
@@ -186,6 +188,7 @@ static int workers_open(struct xsr_router *r, const struct xsr_router_config *c,
 
 	for (i = 0; i < c->n_workers && !ret; i++) {
 		const struct worker_params params = {
+			.instance = r->instance,
 			.number = i,
 			.cpu = cpu_choose(c, i),
 			.spin = c->spin,
@@ -198,6 +201,8 @@ static int workers_open(struct xsr_router *r, const struct xsr_router_config *c,
 			.ops = r->ops,
 			.maps = r->maps,
 			.umem = r->umem,
+			.log = c->log,
+			.log_arg = c->log_arg,
 		};
 
 		ret = worker_open(&r->workers[i], &params, why);
@@ -256,14 +261,16 @@ static int transport_choose(struct xsr_router *r, const struct xsr_router_config
 	if (!ret || ret == -EBUSY)
 		return ret;
 	snprintf(sentence, sizeof(sentence), "transport udp is used instead of xdp: %s", why);
-	say(c, sentence);
+	c->log(sentence, c->log_arg);
 	return transport_try(r, c, "udp", why);
 }
 
 static int router_fill(struct xsr_router *r, const struct xsr_router_config *c, char why[XSR_WHY_LEN])
 {
-	int ret = instance_open(c->instance, &r->maps, why);
+	int ret;
 
+	snprintf(r->instance, sizeof(r->instance), "%s", c->instance);
+	ret = instance_open(r->instance, &r->maps, why);
 	if (ret)
 		return ret;
 	ret = maps_lock(r->maps);

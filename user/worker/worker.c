@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,6 +184,7 @@ void worker_stop(struct xsr_worker *w)
 static int transport_open(struct xsr_worker *w, char why[XSR_WHY_LEN])
 {
 	const struct transport_params params = {
+		.instance = w->p.instance,
 		.maps = w->p.maps,
 		.umem = w->p.umem,
 		.worker = w->p.number,
@@ -191,6 +193,8 @@ static int transport_open(struct xsr_worker *w, char why[XSR_WHY_LEN])
 		.frame_len = w->p.frame_len,
 		.counters = (uint64_t *)w->counters->n,
 		.wake_fd = w->wake_fd,
+		.log = w->p.log,
+		.log_arg = w->p.log_arg,
 	};
 
 	return w->p.ops->open(&w->transport, &params, why);
@@ -207,8 +211,9 @@ int worker_open(struct xsr_worker **out, const struct worker_params *params, cha
 	w->counters = &params->maps->workers[params->number];
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = w->wake_fd < 0 ? -errno : session_table_open(&w->sessions, params->sessions_max);
-	snprintf(why, XSR_WHY_LEN, "worker %u: out of memory or files", params->number);
-	if (!ret) {
+	if (ret) {
+		snprintf(why, XSR_WHY_LEN, "worker %u: %s", params->number, strerror(-ret));
+	} else {
 		worker_claim(w->counters, params->cpu, params->ops->name);
 		ret = transport_open(w, why);
 	}

@@ -14,6 +14,7 @@
 #define WORKER_BATCH_MAX 256
 
 struct worker_params {
+	const char *instance;	/* borrowed for the worker's life */
 	unsigned int number;
 	int cpu;		/* -1 = not pinned */
 	bool spin;
@@ -26,6 +27,8 @@ struct worker_params {
 	const struct transport_ops *ops;
 	struct maps *maps;
 	struct umem *umem;
+	void (*log)(const char *sentence, void *arg);
+	void *log_arg;
 };
 
 struct xsr_worker {

@@ -96,7 +96,8 @@ struct xsr_router_config {
 	unsigned int sessions_max;	 /* of each worker; 65536 */
 	unsigned int idle_s;		 /* silent sessions are forgotten after; 0 = never */
 	const struct xsr_handler *handler;
-	void (*log)(const char *sentence, void *arg); /* what is worth telling an operator; NULL = nowhere */
+	/* What is worth telling an operator; NULL = nowhere. Workers' threads call it too. */
+	void (*log)(const char *sentence, void *arg);
 	void *log_arg;
 };
 
@@ -104,11 +105,11 @@ struct xsr_router;
 
 /*
  * Opens maps, memory and the sockets of all workers; nothing is delivered yet.
- * The config is borrowed until it returns, but for handler and what log_arg points to.
+ * The config is borrowed until it returns, but for handler, log and what log_arg points to.
  */
 XSR_API int xsr_router_open(struct xsr_router **router, const struct xsr_router_config *config, char why[XSR_WHY_LEN]);
 
-/* Tells the kernel to deliver. Idempotent. */
+/* Tells the kernel to deliver; what fails is logged. Idempotent. */
 XSR_API int xsr_router_publish(struct xsr_router *router);
 
 /* Publishes, and runs each worker in a pinned thread of its own. */
