@@ -108,7 +108,7 @@ $(OUT)/man/%: docs/%.scd
 # --- tests ---
 
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-SAN_OBJ := $(LIB_SRC:%.c=$(OUT)/san/%.o)
+SAN_OBJ := $(patsubst %.c,$(OUT)/san/%.o,$(LIB_SRC) $(filter-out user/main.c,$(CMD_SRC)))
 
 $(OUT)/san/%.o: %.c | $(SKEL)
 	$(call say,CC,$@)
