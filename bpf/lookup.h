@@ -54,15 +54,27 @@ static __always_inline bool service_find(struct message *m)
 	return false;
 }
 
-/* 0, or the reason why there is no route to follow. */
+/* One load: user space stores the word whole while it is followed. */
+static __always_inline struct xsr_route route_load(const struct xsr_route *at)
+{
+	__u64 word = *(const volatile __u64 *)at;
+	struct xsr_route route;
+
+	__builtin_memcpy(&route, &word, sizeof(route));
+	return route;
+}
+
+/* -1, or the reason why there is no route to follow. */
 static __always_inline int dense_lookup(struct message *m)
 {
 	__u32 index = m->service->dense_base + xsr_id_index(m->id);
 	struct xsr_route *route = bpf_map_lookup_elem(&xsr_dense, &index);
 
-	if (!route || route->action == XSR_ACTION_NONE)
+	if (!route)
 		return XSR_REASON_NO_ROUTE;
-	__builtin_memcpy(&m->route, route, sizeof(m->route));
+	m->route = route_load(route);
+	if (m->route.action == XSR_ACTION_NONE)
+		return XSR_REASON_NO_ROUTE;
 	return m->route.id_generation == xsr_id_generation(m->id) ? -1 : XSR_REASON_STALE_ID;
 }
 
@@ -73,7 +85,7 @@ static __always_inline int hash_lookup(struct message *m)
 
 	if (!route)
 		return XSR_REASON_NO_ROUTE;
-	__builtin_memcpy(&m->route, route, sizeof(m->route));
+	m->route = route_load(route);
 	return -1;
 }
 

@@ -65,19 +65,22 @@ struct xsr_frame_perf {
 } __attribute__((packed));
 _Static_assert(sizeof(struct xsr_frame_perf) == 80, "wire format");
 
-/* A bitmap of the types that exist, one word for each 32 of the 128 values. */
+#define frame_type_bit(type) (1ULL << ((type) & 63))
+
+/* A bitmap of the types that exist, one word for the values below 64, one for the others. */
 static inline __attribute__((always_inline)) int frame_type_known(__u8 type)
 {
-	switch (type >> 5) {
-	case 0: /* HELLO..BYE, ECHO */
-		return (0x0003003e >> (type & 31)) & 1;
-	case 1: /* PERF, MPING..MACK */
-		return (0x00070003 >> (type & 31)) & 1;
-	case 2: /* CALL, REPLY, FEED */
-		return (0x00010003 >> (type & 31)) & 1;
-	default:
-		return type == XSR_FRAME_ERROR;
-	}
+	__u64 known = frame_type_bit(XSR_FRAME_HELLO) | frame_type_bit(XSR_FRAME_HELLO_ACK) |
+		      frame_type_bit(XSR_FRAME_HB_PING) | frame_type_bit(XSR_FRAME_HB_PONG) |
+		      frame_type_bit(XSR_FRAME_BYE) | frame_type_bit(XSR_FRAME_ECHO_REQ) |
+		      frame_type_bit(XSR_FRAME_ECHO_REP) | frame_type_bit(XSR_FRAME_PERF_PING) |
+		      frame_type_bit(XSR_FRAME_PERF_PONG) | frame_type_bit(XSR_FRAME_MPING) |
+		      frame_type_bit(XSR_FRAME_MPONG) | frame_type_bit(XSR_FRAME_MACK);
+
+	if (type & 0x40)
+		known = frame_type_bit(XSR_FRAME_CALL) | frame_type_bit(XSR_FRAME_REPLY_TYPE) |
+			frame_type_bit(XSR_FRAME_FEED) | frame_type_bit(XSR_FRAME_ERROR);
+	return type < 128 && known >> (type & 63) & 1;
 }
 
 #endif /* XSR_FRAME_H */

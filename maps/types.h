@@ -120,7 +120,7 @@ struct xsr_route {
 	__u8 flags;	     /* none yet; 0 */
 	__u16 target;	     /* worker number */
 	__u16 id_generation; /* bits 48..63 of the ID; tells a dense slot's reuse apart */
-};
+} __attribute__((aligned(8)));
 _Static_assert(sizeof(struct xsr_route) == 8, "a route is one word");
 
 /* Key of the hashed routes. */
