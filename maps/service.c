@@ -42,14 +42,6 @@ static int service_store(struct maps *maps, uint32_t index, const struct xsr_ser
 	return bpf_map_update_elem(maps->fds[MAPS_SERVICES], &index, service, BPF_ANY) ? -errno : 0;
 }
 
-int service_same_address(const struct xsr_service *a, const struct xsr_service *b)
-{
-	const __u8 address_flags = XSR_SERVICE_IPV4 | XSR_SERVICE_IPV6 | XSR_SERVICE_ANY;
-
-	return a->port == b->port && a->proto == b->proto &&
-	       (a->flags & address_flags) == (b->flags & address_flags) && !memcmp(a->addr, b->addr, sizeof(a->addr));
-}
-
 static int free_index(struct maps *maps, const struct xsr_service *spec)
 {
 	struct xsr_service s;

@@ -3,6 +3,7 @@
 #ifndef XSR_SERVICE_H
 #define XSR_SERVICE_H
 
+#include "address.h"
 #include "maps.h"
 
 /*
@@ -37,8 +38,5 @@ int service_delete(struct maps *maps, const char *name);
 
 /* How many slots of the dense table the largest free run has. */
 uint32_t service_dense_free(struct maps *maps);
-
-/* True if both would take the same messages: address and port. */
-int service_same_address(const struct xsr_service *a, const struct xsr_service *b);
 
 #endif /* XSR_SERVICE_H */

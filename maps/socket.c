@@ -2,12 +2,39 @@
 #include "socket.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+
+/*
+ * A process's start in clock ticks since boot: with the pid it names the process. 0 if it does not
+ * run; one that was killed and not yet waited for runs no more.
+ */
+static uint64_t process_start(uint32_t pid)
+{
+	unsigned long long start = 0;
+	char path[64], text[1024];
+	const char *after_name;
+	char state;
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = 0;
+	after_name = strrchr(text, ')'); /* the name may hold spaces and parentheses */
+	if (!after_name ||
+	    sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   &state, &start) != 2)
+		return 0;
+	return state == 'Z' || state == 'X' ? 0 : start;
+}
 
 static int device_read(struct maps *maps, uint32_t key, struct xsr_device *device)
 {
@@ -17,7 +44,7 @@ static int device_read(struct maps *maps, uint32_t key, struct xsr_device *devic
 /* Entries of dead routers do not count: the kernel has taken their sockets already. */
 static bool device_is_live(const struct xsr_device *device)
 {
-	return device->ifindex && (kill(device->pid, 0) == 0 || errno == EPERM);
+	return device->ifindex && process_start(device->pid);
 }
 
 /* The lowest queue number behind which n queues are free; the device's own entry does not count. */
@@ -143,30 +170,6 @@ void buckets_spread(struct xsr_bucket buckets[XSR_BUCKETS_MAX], uint64_t live)
 
 	for (i = 0; i < XSR_BUCKETS_MAX; i++)
 		__atomic_store_n(&buckets[i].worker, bucket_winner(i, live), __ATOMIC_RELAXED);
-}
-
-/* A process's start in clock ticks since boot: with the pid it names the process; 0 = no such process. */
-static uint64_t process_start(uint32_t pid)
-{
-	unsigned long long start = 0;
-	char path[64], text[1024];
-	const char *after_name;
-	size_t n;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = 0;
-	after_name = strrchr(text, ')'); /* the name may hold spaces and parentheses */
-	if (!after_name ||
-	    sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   &start) != 1)
-		return 0;
-	return start;
 }
 
 uint32_t worker_pid(const struct xsr_worker_counters *worker)

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#define BIND_TRIES 100
+#define BIND_PAUSE_US 10000
 
 int umem_ring_map(int fd, struct umem_ring *ring, const struct xdp_ring_offset *off, uint64_t pgoff, uint32_t n,
 		  size_t entry_len)
@@ -189,6 +193,20 @@ static int queue_bind(struct umem *umem, struct umem_queue *queue, int fd)
 	return bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
 }
 
+/* The kernel frees a queue some time after the last socket on it was closed, or its process killed. */
+static int queue_bind_patiently(struct umem *umem, struct umem_queue *queue, int fd)
+{
+	int ret, i;
+
+	for (i = 0; i < BIND_TRIES; i++) {
+		ret = queue_bind(umem, queue, fd);
+		if (ret != -EBUSY)
+			break;
+		usleep(BIND_PAUSE_US);
+	}
+	return ret;
+}
+
 int umem_bind(struct umem *umem, struct umem_queue *queue, int fd, char why[UMEM_WHY_LEN])
 {
 	int ret = 0;
@@ -199,7 +217,7 @@ int umem_bind(struct umem *umem, struct umem_queue *queue, int fd, char why[UMEM
 		ret = rings_map(umem, queue, fd, why);
 	if (ret)
 		return ret;
-	ret = queue_bind(umem, queue, fd);
+	ret = queue_bind_patiently(umem, queue, fd);
 	if (ret) {
 		snprintf(why, UMEM_WHY_LEN, "cannot bind an AF_XDP socket to queue %u: %s%s", queue->queue_id,
 			 strerror(-ret), ret == -EBUSY ? "; another program has a socket there" : "");
