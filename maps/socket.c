@@ -176,7 +176,7 @@ uint32_t worker_pid(const struct xsr_worker_counters *worker)
 {
 	uint32_t pid = worker->pid;
 
-	return pid && process_start(pid) == worker->started ? pid : 0;
+	return pid && worker->started && process_start(pid) == worker->started ? pid : 0;
 }
 
 void worker_claim(struct xsr_worker_counters *worker, int cpu, const char *transport)
@@ -186,4 +186,9 @@ void worker_claim(struct xsr_worker_counters *worker, int cpu, const char *trans
 	snprintf(worker->transport, sizeof(worker->transport), "%s", transport);
 	worker->started = process_start(getpid());
 	__atomic_store_n(&worker->pid, getpid(), __ATOMIC_RELEASE);
+}
+
+void worker_leave(struct xsr_worker_counters *worker)
+{
+	__atomic_store_n(&worker->started, 0, __ATOMIC_RELEASE);
 }

@@ -43,7 +43,11 @@ void buckets_spread(struct xsr_bucket buckets[XSR_BUCKETS_MAX], uint64_t live);
 /* The process that serves a worker, if it is alive: its pid, else 0. */
 uint32_t worker_pid(const struct xsr_worker_counters *worker);
 
-/* Fills in who runs worker counters from now on: this process. */
+/*
+ * This process runs the worker from now on, with counters from zero; and from now on no more: what it
+ * counted stays to be read.
+ */
 void worker_claim(struct xsr_worker_counters *worker, int cpu, const char *transport);
+void worker_leave(struct xsr_worker_counters *worker);
 
 #endif /* XSR_SOCKET_H */

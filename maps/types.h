@@ -263,7 +263,7 @@ struct xsr_worker_counters {
 	__u64 n[XSR_WORKER_STAT_MAX];
 	__u32 pid;	   /* of the router; 0 = this worker never ran */
 	__u32 cpu;	   /* pinned to; ~0 = not pinned */
-	__u64 started;	   /* of the process, in clock ticks since boot: tells a reused pid */
+	__u64 started;	   /* of the process, in clock ticks since boot: tells a reused pid; 0 = it left */
 	char transport[8]; /* "xdp" or "udp" */
 	__u8 reserved[256 - XSR_WORKER_STAT_MAX * 8 - 24];
 };

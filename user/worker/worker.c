@@ -234,6 +234,7 @@ void worker_close(struct xsr_worker *w)
 		w->p.handler->close(w->context);
 	w->p.ops->close(w->transport);
 	session_table_close(w->sessions);
+	worker_leave(w->counters);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	free(w);
