@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "maps.bpf.h"
+#include "mix.h"
 #include "parse.h"
 #include "rule.h"
 
@@ -101,16 +102,6 @@ static __always_inline int route_lookup(struct message *m)
 	return hash_lookup(m);
 }
 
-/* Finalizer of MurmurHash3: every bit of x reaches every bit of the result. */
-static __always_inline __u64 mix(__u64 x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccdULL;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53ULL;
-	return x ^ x >> 33;
-}
-
 /* By the ID if there is one, else by the sender: a handshake stays on one worker. 0 if nobody asks. */
 static __always_inline __u32 bucket_index(const struct message *m, int reason)
 {
@@ -121,9 +112,9 @@ static __always_inline __u32 bucket_index(const struct message *m, int reason)
 	if (reason == XSR_REASON_NO_ID) {
 		x = (__u64)m->d.sport << 32 | m->d.saddr[0];
 		if (m->d.family == 6)
-			x ^= mix((__u64)m->d.saddr[2] << 32 | m->d.saddr[3]) ^ m->d.saddr[1];
+			x ^= mix64((__u64)m->d.saddr[2] << 32 | m->d.saddr[3]) ^ m->d.saddr[1];
 	}
-	return mix(x) & (XSR_BUCKETS_MAX - 1);
+	return mix64(x) & (XSR_BUCKETS_MAX - 1);
 }
 
 #endif /* XSR_LOOKUP_H */

@@ -11,6 +11,8 @@
 
 #include <bpf/bpf.h>
 
+#include "mix.h"
+
 #define BATCH 1024
 #define PROGRESS_EVERY 65536
 
@@ -24,7 +26,7 @@ struct known {
 
 static size_t known_probe(const struct known *known, uint64_t id)
 {
-	size_t i = (id * 0x9e3779b97f4a7c15ULL >> 20) & known->mask;
+	size_t i = mix64(id) & known->mask;
 
 	while (known->slots[i].route.action != XSR_ACTION_NONE && known->slots[i].id != id)
 		i = (i + 1) & known->mask;

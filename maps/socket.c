@@ -8,6 +8,8 @@
 
 #include <bpf/bpf.h>
 
+#include "mix.h"
+
 /*
  * A process's start in clock ticks since boot: with the pid it names the process. 0 if it does not
  * run; one that was killed and not yet waited for runs no more.
@@ -139,22 +141,13 @@ int listener_publish(struct maps *maps, uint32_t service, uint16_t worker, int f
 	return bpf_map_update_elem(maps->fds[MAPS_LISTENERS], &key, &value, BPF_ANY) ? -errno : 0;
 }
 
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccdULL;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53ULL;
-	return x ^ x >> 33;
-}
-
 static uint32_t bucket_winner(uint32_t bucket, uint64_t live)
 {
 	uint64_t best = 0;
 	uint32_t winner = 0, worker;
 
 	for (worker = 0; worker < XSR_WORKERS_MAX; worker++) {
-		uint64_t weight = mix((uint64_t)(worker + 1) << 32 | bucket);
+		uint64_t weight = mix64((uint64_t)(worker + 1) << 32 | bucket);
 
 		if (!(live >> worker & 1) || (winner && weight <= best))
 			continue;

@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+
+#include "mix.h"
 
 /*
  * Open addressing over numbers of sessions, at most half full; deleting shifts
@@ -17,13 +20,12 @@ struct session_table {
 	uint32_t *free;	 /* a stack of numbers */
 	uint32_t n_free, n_max;
 	uint32_t hand;	 /* of the sweep */
+	uint64_t seed;	 /* clients choose IDs: without it they could choose ones that collide */
 };
 
 static uint32_t slot_home(const struct session_table *table, uint32_t service, uint64_t id)
 {
-	uint64_t x = (id ^ (uint64_t)service << 56) * 0x9e3779b97f4a7c15ULL;
-
-	return (x ^ x >> 32) & table->mask;
+	return mix64(mix64(id ^ table->seed) + service) & table->mask;
 }
 
 static uint32_t slots_needed(uint32_t n_max)
@@ -44,6 +46,8 @@ int session_table_open(struct session_table **out, uint32_t n_max)
 		return -ENOMEM;
 	table->mask = n_slots - 1;
 	table->n_max = n_max;
+	if (getrandom(&table->seed, sizeof(table->seed), 0) < 0)
+		table->seed = (uintptr_t)table;
 	table->slots = calloc(n_slots, sizeof(*table->slots));
 	table->sessions = calloc(n_max, sizeof(*table->sessions));
 	table->free = calloc(n_max, sizeof(*table->free));
