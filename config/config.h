@@ -17,7 +17,7 @@
 
 /* In cpus[], besides the number of a core. */
 #define CONFIG_CPU_NONE (-1) /* not pinned */
-#define CONFIG_CPU_AUTO (-2) /* not said: the worker's number modulo the cores that are online */
+#define CONFIG_CPU_AUTO (-2) /* not said: worker N on the N-th core that the process may use, round and round */
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC };
 enum config_transport { CONFIG_TRANSPORT_AUTO, CONFIG_TRANSPORT_XDP, CONFIG_TRANSPORT_UDP };

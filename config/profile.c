@@ -2,45 +2,18 @@
 #include "profile.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "service_spec.h"
+#include "form.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define FROM_TEXT 8 /* a width that the profile's arguments replace */
 
-/* The message is of this form if (bytes there, big endian) & mask == value. */
-struct match {
-	__u16 offset;
-	__u8 width; /* 1, 2 or 4 bytes; 0 = every message */
-	__u32 mask;
-	__u32 value;
-};
-
-/* Where the ID is. */
-struct place {
-	__u16 offset; /* of its first byte; with FROM_END back from the payload's end */
-	__u8 width;   /* bytes */
-	__u8 flags;   /* XSR_ALT_* */
-	__u8 shift;   /* bits to the right */
-	__u64 mask;   /* after the shift; 0 = all that the width holds */
-};
-
-/* One form that a protocol's messages take. */
-struct form {
-	struct match match;
-	struct place id;
-};
-
 struct compiler {
-	const char *rule; /* the whole text, for the sentence if it fails */
-	char *why;
-	size_t why_len;
+	struct rule_text text;
 	struct xsr_alternative alternatives[XSR_ALTERNATIVES_MAX];
 	__u8 n_alternatives;
 	__u8 service_flags;
@@ -56,147 +29,19 @@ struct profile {
 	struct form forms[XSR_ALTERNATIVES_MAX]; /* those that have a width */
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(const struct compiler *c, const char *fmt, ...)
-{
-	va_list args;
-	int len = snprintf(c->why, c->why_len, "rule \"%s\": ", c->rule);
-
-	if (len < 0 || (size_t)len >= c->why_len)
-		return -EINVAL;
-	va_start(args, fmt);
-	vsnprintf(c->why + len, c->why_len - len, fmt, args);
-	va_end(args);
-	return -EINVAL;
-}
-
-static int number_take(const struct compiler *c, const char *what, const char *text, uint64_t min,
-		       uint64_t max, uint64_t *out)
-{
-	bool is_bits = max > 0xffff; /* read better in hex */
-	char range[48];
-
-	if (text && !number_parse(text, max, out) && *out >= min)
-		return 0;
-	snprintf(range, sizeof(range), is_bits ? "%#jx to %#jx" : "%ju to %ju", (uintmax_t)min,
-		 (uintmax_t)max);
-	if (!text)
-		return refuse(c, "%s is missing; expected a number from %s", what, range);
-	return refuse(c, "%s \"%s\" is not a number from %s", what, text, range);
-}
-
-/* n from 1 to 64 */
-static uint64_t low_bits(unsigned int n)
-{
-	return UINT64_MAX >> (64 - n);
-}
-
-/* --- options of offset and suffix --- */
-
-static int option_le(struct compiler *c, struct form *form, char *value)
-{
-	(void)c;
-	(void)value;
-	form->id.flags |= XSR_ALT_LITTLE_ENDIAN;
-	return 0;
-}
-
-static int option_mask(struct compiler *c, struct form *form, char *value)
-{
-	uint64_t mask;
-	int ret = number_take(c, "mask", value, 1, UINT64_MAX, &mask);
-
-	if (!ret)
-		form->id.mask = mask;
-	return ret;
-}
-
-static int option_shift(struct compiler *c, struct form *form, char *value)
-{
-	uint64_t shift;
-	int ret = number_take(c, "shift", value, 0, form->id.width * 8 - 1, &shift);
-
-	if (!ret)
-		form->id.shift = shift;
-	return ret;
-}
-
-static int match_check(struct compiler *c, uint64_t width, uint64_t value, uint64_t mask)
-{
-	if (width == 3)
-		return refuse(c, "match width \"3\" is not 1, 2 or 4");
-	if (value & ~mask)
-		return refuse(c, "match value %#jx has bits outside its mask %#jx and would never match",
-			      (uintmax_t)value, (uintmax_t)mask);
-	return 0;
-}
-
-/* OFF/WIDTH/VALUE[/MASK] */
-static int option_match(struct compiler *c, struct form *form, char *text)
-{
-	uint64_t offset, width, value, mask;
-	int ret;
-
-	ret = number_take(c, "match offset", strsep(&text, "/"), 0, XSR_OFFSET_MAX, &offset);
-	if (!ret)
-		ret = number_take(c, "match width", strsep(&text, "/"), 1, 4, &width);
-	if (ret)
-		return ret;
-	mask = low_bits(width * 8);
-	ret = number_take(c, "match value", strsep(&text, "/"), 0, mask, &value);
-	if (!ret && text)
-		ret = number_take(c, "match mask", strsep(&text, "/"), 1, mask, &mask);
-	if (!ret && text)
-		ret = refuse(c, "\"%s\" is behind the match; expected OFF/WIDTH/VALUE[/MASK]", text);
-	if (!ret)
-		ret = match_check(c, width, value, mask);
-	if (!ret)
-		form->match = (struct match){ offset, width, mask, value };
-	return ret;
-}
-
-static const struct {
-	const char *name;
-	bool has_value;
-	int (*set)(struct compiler *c, struct form *form, char *value);
-} options[] = {
-	{ "le", false, option_le },
-	{ "mask", true, option_mask },
-	{ "shift", true, option_shift },
-	{ "match", true, option_match },
-};
-
-static int option_take(struct compiler *c, struct form *form, char *text, unsigned int *seen)
-{
-	char *value = text;
-	const char *name = strsep(&value, "=");
-	unsigned int i = 0;
-
-	while (i < ARRAY_SIZE(options) && strcmp(options[i].name, name))
-		i++;
-	if (i == ARRAY_SIZE(options) || options[i].has_value != (value != NULL))
-		return refuse(c,
-			      "\"%s%s%s\" is not an option; expected le, mask=M, shift=S or "
-			      "match=OFF/WIDTH/VALUE[/MASK]",
-			      name, value ? "=" : "", value ? value : "");
-	if (*seen & 1u << i)
-		return refuse(c, "option \"%s\" is given twice", name);
-	*seen |= 1u << i;
-	return options[i].set(c, form, value);
-}
-
 /* --- arguments: what may stand behind a profile's name --- */
 
 static int arguments_none(struct compiler *c, struct form *forms, char *text)
 {
 	(void)forms;
-	return text ? refuse(c, "\"%s\" is behind a profile that takes no arguments", text) : 0;
+	return text ? rule_refuse(&c->text, "\"%s\" is behind a profile that takes no arguments", text) : 0;
 }
 
 /* LEN: how many bytes the ID has in this operator's network. */
 static int arguments_len(struct compiler *c, struct form *forms, char *text)
 {
 	uint64_t len;
-	int i, ret = number_take(c, "LEN", text, 1, 8, &len);
+	int i, ret = rule_number_take(&c->text, "LEN", text, 1, 8, &len);
 
 	for (i = 0; !ret && i < XSR_ALTERNATIVES_MAX && forms[i].id.width; i++)
 		forms[i].id.width = len;
@@ -204,34 +49,9 @@ static int arguments_len(struct compiler *c, struct form *forms, char *text)
 }
 
 /* OFF:WIDTH[:OPTION...] */
-static int arguments_place(struct compiler *c, struct form *form, char *text)
+static int arguments_form(struct compiler *c, struct form *forms, char *text)
 {
-	bool from_end = form->id.flags & XSR_ALT_FROM_END;
-	uint64_t offset, width, keeps;
-	unsigned int seen = 0;
-	int ret;
-
-	ret = number_take(c, "OFF", strsep(&text, ":"), from_end, XSR_OFFSET_MAX, &offset);
-	if (!ret)
-		ret = number_take(c, "WIDTH", strsep(&text, ":"), 1, 8, &width);
-	if (ret)
-		return ret;
-	if (from_end && offset < width)
-		return refuse(c,
-			      "%ju bytes that begin %ju before the payload's end run past it; "
-			      "expected OFF of at least WIDTH",
-			      (uintmax_t)width, (uintmax_t)offset);
-	form->id.offset = offset;
-	form->id.width = width;
-	while (!ret && text)
-		ret = option_take(c, form, strsep(&text, ":"), &seen);
-	if (ret)
-		return ret;
-	keeps = low_bits(width * 8 - form->id.shift);
-	if (form->id.mask && !(form->id.mask & keeps))
-		return refuse(c, "mask %#jx keeps no bit of the ID; expected some of %#jx",
-			      (uintmax_t)form->id.mask, (uintmax_t)keeps);
-	return 0;
+	return form_parse(&c->text, forms, text);
 }
 
 /* --- the profiles --- */
@@ -324,14 +144,14 @@ static const struct profile profiles[] = {
 		.name = "offset",
 		.usage = "offset:OFF:WIDTH[:le][:mask=M][:shift=S][:match=OFF/WIDTH/VALUE[/MASK]]",
 		.meaning = "your own protocol: WIDTH bytes (1..8) at OFF",
-		.arguments = arguments_place,
+		.arguments = arguments_form,
 		.forms = { { .id = { .width = FROM_TEXT } } },
 	},
 	{
 		.name = "suffix",
 		.usage = "suffix:OFF:WIDTH[:le][:mask=M][:shift=S][:match=OFF/WIDTH/VALUE[/MASK]]",
 		.meaning = "your own protocol: WIDTH bytes (1..8) that begin OFF before the payload's end",
-		.arguments = arguments_place,
+		.arguments = arguments_form,
 		.forms = { { .id = { .width = FROM_TEXT, .flags = XSR_ALT_FROM_END } } },
 	},
 };
@@ -354,27 +174,10 @@ static int profile_refuse(const struct compiler *c, const char *name)
 
 	for (i = 0; i < ARRAY_SIZE(profiles) && len < sizeof(names); i++)
 		len += snprintf(names + len, sizeof(names) - len, "%s%s", i ? ", " : "", profiles[i].name);
-	return refuse(c, "\"%s\" is not a profile; expected one of %s", name, names);
+	return rule_refuse(&c->text, "\"%s\" is not a profile; expected one of %s", name, names);
 }
 
 /* --- text -> alternatives --- */
-
-/* The loads END at a place and take more bytes than the width: see struct xsr_alternative. */
-static void alternative_fill(struct xsr_alternative *alt, const struct form *form)
-{
-	const struct match *match = &form->match;
-	const struct place *id = &form->id;
-	unsigned int bits = id->width * 8;
-
-	alt->match_end = match->width ? match->offset + match->width : 0;
-	alt->match_mask = match->mask;
-	alt->match_value = match->value;
-	alt->id_end = id->flags & XSR_ALT_FROM_END ? id->offset - id->width : id->offset + id->width;
-	alt->id_width = id->width;
-	alt->id_shift = id->shift + (id->flags & XSR_ALT_LITTLE_ENDIAN ? 64 - bits : 0);
-	alt->id_mask = (id->mask ? id->mask : UINT64_MAX) & low_bits(bits - id->shift);
-	alt->flags = id->flags;
-}
 
 static int forms_append(struct compiler *c, const struct profile *profile, const struct form *forms)
 {
@@ -382,9 +185,10 @@ static int forms_append(struct compiler *c, const struct profile *profile, const
 
 	for (i = 0; i < XSR_ALTERNATIVES_MAX && forms[i].id.width; i++) {
 		if (c->n_alternatives == XSR_ALTERNATIVES_MAX)
-			return refuse(c, "\"%s\" no longer fits; a rule holds at most %d alternatives",
-				      profile->name, XSR_ALTERNATIVES_MAX);
-		alternative_fill(&c->alternatives[c->n_alternatives++], &forms[i]);
+			return rule_refuse(&c->text,
+					   "\"%s\" no longer fits; a rule holds at most %d alternatives",
+					   profile->name, XSR_ALTERNATIVES_MAX);
+		form_compile(&forms[i], &c->alternatives[c->n_alternatives++]);
 	}
 	return 0;
 }
@@ -412,12 +216,12 @@ static void service_fill(struct xsr_service *service, const struct compiler *c)
 	service->n_alternatives = c->n_alternatives;
 	service->flags = (service->flags & ~XSR_SERVICE_FRAMED) | c->service_flags;
 	memset(service->rule, 0, sizeof(service->rule));
-	memcpy(service->rule, c->rule, strlen(c->rule));
+	memcpy(service->rule, c->text.rule, strlen(c->text.rule));
 }
 
 int rule_compile(const char *text, struct xsr_service *service, char *why, size_t why_len)
 {
-	struct compiler c = { .rule = text, .why = why, .why_len = why_len };
+	struct compiler c = { .text = { text, why, why_len } };
 	char buf[XSR_RULE_LEN], *rest = buf;
 	int ret = 0;
 
@@ -433,7 +237,7 @@ int rule_compile(const char *text, struct xsr_service *service, char *why, size_
 		return ret;
 	/* Frames are checked before the ID is looked for: no other message would come through. */
 	if (c.service_flags & XSR_SERVICE_FRAMED && c.n_alternatives > 1)
-		return refuse(&c, "profile \"xsr\" takes no other alternative beside it");
+		return rule_refuse(&c.text, "profile \"xsr\" takes no other alternative beside it");
 	service_fill(service, &c);
 	return 0;
 }

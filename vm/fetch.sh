@@ -11,6 +11,7 @@ vm=$PWD/.out/vm
 apt=$vm/apt
 archives=$apt/cache/archives
 log=$apt/log
+lib=$vm/root/usr/lib/x86_64-linux-gnu
 tools="virtme-ng qemu-system-x86 busybox-static kmod file"
 lists_are_fresh=
 
@@ -30,6 +31,7 @@ skip()
 mirror_of()
 {
 	local suites=$1 default=$2 site
+	# shellcheck disable=SC2016 # apt's own variables
 	site=$(apt-get indextargets --format '$(RELEASE) $(SITE)' 2>/dev/null |
 		awk -v suites="^($suites)\$" '$1 ~ suites && !n++ { print $2 }' || true)
 	echo "${site:-$default}"
@@ -124,30 +126,35 @@ tools_fetch()
 	mv "$vm/root.new" "$vm/root"
 }
 
-# bin/NAME runs root/TARGET with root's libraries. A tool that the host has is not in root and needs none.
+# tool_wrap NAME TARGET [BEFORE [AFTER]]: bin/NAME runs root/TARGET with root's libraries, with words put before and
+# after it. A tool that the host has is not in root and needs no wrapper.
 tool_wrap()
 {
-	local name=$1 target=$vm/root/$2 interpreter=${3:-}
+	local name=$1 target=$vm/root/$2 before=${3:-} after=${4:-}
 	[ -x "$target" ] || return 0
 	cat >"$vm/bin.new/$name" <<-EOT
 		#!/bin/bash
-		export LD_LIBRARY_PATH=$vm/root/usr/lib/x86_64-linux-gnu
-		export PYTHONPATH=$vm/root/usr/lib/python3/dist-packages
-		exec -a $name $interpreter $target "\$@"
+		export LD_LIBRARY_PATH=$lib
+		export PYTHONPATH=$python_path
+		exec -a $name $before $target $after "\$@"
 	EOT
 	chmod +x "$vm/bin.new/$name"
 }
 
 tools_wrap()
 {
-	local python=/usr/bin/python3
+	local python=/usr/bin/python3 python_path=$vm/root/usr/lib/python3/dist-packages dir
+	# The host may have only a part of Python (python3-minimal).
+	for dir in "$vm"/root/usr/lib/python3.*/ "$vm"/root/usr/lib/python3.*/lib-dynload; do
+		python_path=$python_path:$dir
+	done
 	[ -x "$python" ] || python=$vm/root/usr/bin/python3
 	rm -rf "$vm/bin.new"
 	mkdir "$vm/bin.new"
-	tool_wrap vng usr/bin/vng "$python"
 	tool_wrap virtme-run usr/bin/virtme-run "$python"
 	tool_wrap file usr/bin/file "env MAGIC=$vm/root/usr/lib/file/magic.mgc"
-	tool_wrap qemu-system-x86_64 usr/bin/qemu-system-x86_64
+	tool_wrap qemu-system-x86_64 usr/bin/qemu-system-x86_64 "env QEMU_MODULE_DIR=$lib/qemu" \
+		"-L $vm/root/usr/share/qemu -L $vm/root/usr/share/seabios"
 	tool_wrap modprobe usr/bin/kmod
 	tool_wrap depmod usr/bin/kmod
 	# virtme-run copies this one into its initramfs, so it must be the program itself.
@@ -210,7 +217,7 @@ kernel_fetch()
 
 [ -d "$vm/bin" ] && [ -d "$vm/kernel/$kernel" ] && exit 0
 
-[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || skip "the guests are Debian's amd64 kernels, this machine is another"
+[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || skip "the guests' kernels are Debian's for amd64, not this machine's"
 release=$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
 case $release in
 bookworm | trixie) ;;

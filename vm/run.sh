@@ -49,7 +49,8 @@ qemu_stop()
 	rm -f "$vm/qemu.pid"
 }
 
-# vng and its children are a process group. They end with QEMU; before QEMU has written its pid file they are told to.
+# virtme-run and QEMU are a process group. virtme-run ends with QEMU; before QEMU has written its pid file, the group is
+# told to end.
 guest_stop()
 {
 	trap '' INT TERM HUP
@@ -60,37 +61,42 @@ guest_stop()
 	soon guest_is_gone || kill -KILL -- "-$guest" 2>/dev/null || true
 }
 
-# vng reopens its standard files by name and truncates them: it gets /dev/null and pipes, the second one for the
+# virtme-run is the half of virtme-ng that boots; its front end vng needs certificates and reads a user's settings.
+# It reopens its standard files by name and truncates them: it gets /dev/null and pipes, the second one for the
 # kernel's console. The CPU has no 5-level page tables: emulated, they cost time.
 guest_start()
 {
+	local dir overlays=()
+	for dir in /etc /lib /home /opt /srv /usr /var /tmp "$PWD"; do
+		overlays+=(--overlay-rwdir "$dir")
+	done
 	exec 8> >(exec cat 9>&-)
 	output=$!
 	exec 7> >(exec cat >"$vm/console.log" 8>&- 9>&-)
 	console=$!
-	HOME=$vm PATH=$vm/bin:$PATH:/usr/sbin:/sbin setsid vng -r "$vm/kernel/$kernel/vmlinuz" --verbose \
-		--disable-kvm --force-9p --user root --cpus 2 --memory 2G \
-		--overlay-rwdir="$PWD" --rwdir="/mnt=$vm/run" --append "BASH_ENV=$PWD/vm/guest-env.sh" \
-		--qemu-opts="-cpu max,la57=off -pidfile $vm/qemu.pid" \
-		-- "vm/guest.sh $kernel" </dev/null >&8 2>&7 7>&- 8>&- 9>&- &
+	PATH=$vm/bin:$PATH:/usr/sbin:/sbin setsid virtme-run --kimg "$vm/kernel/$kernel/vmlinuz" --mods auto \
+		--disable-kvm --force-9p --cpus 2 --memory 2G --name xsr --verbose --show-boot-console \
+		"${overlays[@]}" --rwdir "/mnt=$vm/run" --kopt "BASH_ENV=$PWD/vm/guest-env.sh" \
+		--pwd --script-sh "vm/guest.sh $kernel" \
+		--qemu-opts -cpu max,la57=off -pidfile "$vm/qemu.pid" </dev/null >&8 2>&7 7>&- 8>&- 9>&- &
 	guest=$!
 	exec 7>&- 8>&-
 }
 
 guest_wait()
 {
+	local ended
 	setpriv --pdeathsig TERM sleep "$timeout_s" >/dev/null 2>&1 9>&- &
 	timer=$!
-	wait -n "$guest" "$timer" || true
-	if kill -0 "$guest" 2>/dev/null; then
-		die "the guest was ended after $timeout_s s (XSR_VM_TIMEOUT_S)" 124
-	fi
+	wait -n -p ended "$guest" "$timer" || true
+	[ "$ended" != "$timer" ] || die "the guest was ended after $timeout_s s (XSR_VM_TIMEOUT_S)" 124
+	guest=
 	wait "$output" "$console" || true
 }
 
 kernel=${1:-}
 case $kernel in
-'' | *[!0-9.]*) die "usage: vm/run.sh KERNEL [-- COMMAND...], KERNEL is a series of Debian's kernels: 6.1, 6.12, 6.16" 2 ;;
+'' | *[!0-9.]*) die "usage: vm/run.sh KERNEL [-- COMMAND...], KERNEL is a series of Debian's kernels, as 6.1" 2 ;;
 esac
 shift
 [ "${1:-}" != -- ] || shift

@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The demo runs, twice in a row, and ends with its sentence; interrupted, it leaves nothing behind.
+. "$(dirname "$0")/lib.sh"
+
+LINE='^demo: sent=[1-9][0-9]* received=[1-9][0-9]* lost=0 duplicated=0 misrouted=0$'
+
+export DEMO_SECONDS=$((3 * (SLOWER > 1 ? 3 : 1))) DEMO_RATE=$RATE
+
+nothing_is_left() {
+	assert_eq "network namespaces" "" "$(ip netns list | grep '^xsr-demo')"
+	assert_eq "pins" "" "$(find /sys/fs/bpf/xsr -maxdepth 1 -name 'xsr-demo*' 2>/dev/null)"
+	assert_eq "processes" "" "$(pgrep -f -- '--name xsr-demo')"
+}
+
+demo_passes() {
+	local last
+	try tests/demo.sh
+	assert_eq "status ($ERR)" 0 "$STATUS"
+	last=${OUT##*$'\n'}
+	[[ $last =~ $LINE ]] || wrong "last line: expected $LINE, found '$last'"
+	say "    $last"
+	nothing_is_left
+}
+
+[ -z "$(ip netns list | grep '^xsr-demo')" ] || skip "a demo runs on this host: its network namespaces are there"
+
+step "the demo passes"
+demo_passes
+step "and again"
+demo_passes
+
+step "interrupted, as from a terminal"
+: >"$TMP/demo"
+set -m # a process group of its own, which ^C is sent to
+tests/demo.sh >"$TMP/demo" 2>&1 9>&- &
+set +m
+DEMO=$!
+JOBS=($DEMO)
+wait_until grep -q '^4\.' "$TMP/demo" || fail "the demo does not get to its fourth step: $(<"$TMP/demo")"
+sleep 0.5
+kill -INT -- -$DEMO
+wait $DEMO
+assert_eq "status" 130 $?
+nothing_is_left

@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# A router that has nothing to do sleeps.
+. "$(dirname "$0")/lib.sh"
+
+WATCH_S=5
+
+# User and system time of the process, all threads, in clock ticks; its name, in parentheses, may hold blanks.
+ticks() {
+	local fields
+	read -r -a fields <<<"$(sed 's/.*) //' "/proc/$ROUTER/stat")"
+	say $((fields[11] + fields[12]))
+}
+
+sleeps() {
+	local before used
+	load 10.77.0.1:5000 --sessions 100 --rate $RATE --seconds 0.3
+	assert_load_exact
+	sleep 0.5
+	before=$(ticks)
+	sleep $WATCH_S
+	used=$(($(ticks) - before))
+	say "    $((used * 1000 / $(getconf CLK_TCK))) ms of CPU time in $WATCH_S s"
+	# Less than 1 % of a core.
+	[ $((used * 100)) -lt $((WATCH_S * $(getconf CLK_TCK))) ] || wrong "expected less than 1 % of a core, found $used ticks"
+}
+
+hosts_make
+step "transport xdp"
+router_start <<YAML
+devices: [xe0]
+transport: xdp
+workers: 2
+services:
+  - { name: echo, address: "10.77.0.1:5000", id: xsr, default: hash }
+YAML
+sleeps
+router_stop

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * measure/: what a published number rests on. The library has nothing of it, so what is tested is
+ * taken as source.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "datagram.c"
+#include "histogram.c"
+#include "noise.c"
+#include "results.c"
+
+#include "rule.h"
+
+#define SELF 4711
+
+/* --- histogram --- */
+
+static struct histogram *histogram_new(void **state)
+{
+	histogram_clear(*state);
+	return *state;
+}
+
+static int histogram_setup(void **state)
+{
+	*state = test_malloc(sizeof(struct histogram));
+	return 0;
+}
+
+static int histogram_teardown(void **state)
+{
+	test_free(*state);
+	return 0;
+}
+
+static int values_compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void a_percentile_is_the_nearest_rank(void **state)
+{
+	struct histogram *h = histogram_new(state);
+	uint64_t value;
+
+	for (value = 1; value <= 100; value++)
+		histogram_add(h, value);
+	assert_int_equal(histogram_percentile(h, 10), 1);
+	assert_int_equal(histogram_percentile(h, 11), 2);
+	assert_int_equal(histogram_percentile(h, 500), 50);
+	assert_int_equal(histogram_percentile(h, 501), 51);
+	assert_int_equal(histogram_percentile(h, 990), 99);
+	assert_int_equal(histogram_percentile(h, 999), 100);
+	assert_int_equal(histogram_percentile(h, 1000), 100);
+}
+
+static void every_percentile_of_one_value_is_that_value(void **state)
+{
+	struct histogram *h = histogram_new(state);
+
+	histogram_add(h, 123456789);
+	assert_int_equal(histogram_percentile(h, 1), 123456789);
+	assert_int_equal(histogram_percentile(h, 500), 123456789);
+	assert_int_equal(histogram_percentile(h, 999), 123456789);
+}
+
+static void no_value_has_the_percentile_zero(void **state)
+{
+	assert_int_equal(histogram_percentile(histogram_new(state), 500), 0);
+}
+
+/* The reference is the definition: sorted[ceil(n * p) - 1]. */
+static void a_percentile_is_within_its_resolution(void **state)
+{
+	static const unsigned int permilles[] = { 1, 10, 100, 250, 500, 900, 950, 990, 999 };
+	struct histogram *h = histogram_new(state);
+	static uint64_t values[10007];
+	const size_t n = sizeof(values) / sizeof(values[0]);
+	uint64_t random = 88172645463325252ULL;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		random ^= random << 13;
+		random ^= random >> 7;
+		random ^= random << 17;
+		values[i] = random >> (25 + i % 30);
+		histogram_add(h, values[i]);
+	}
+	qsort(values, n, sizeof(values[0]), values_compare);
+	for (i = 0; i < sizeof(permilles) / sizeof(permilles[0]); i++) {
+		uint64_t exact = values[(n * permilles[i] + 999) / 1000 - 1];
+		uint64_t got = histogram_percentile(h, permilles[i]);
+
+		assert_true((got > exact ? got - exact : exact - got) <= exact / 250);
+	}
+}
+
+static void values_below_256_are_kept_exactly(void **state)
+{
+	struct histogram *h;
+	uint64_t value;
+
+	for (value = 0; value < 256; value++) {
+		h = histogram_new(state);
+		histogram_add(h, 0);
+		histogram_add(h, value);
+		histogram_add(h, 1000);
+		assert_int_equal(histogram_percentile(h, 500), value);
+	}
+}
+
+static void a_value_beyond_the_range_counts_as_the_longest(void **state)
+{
+	struct histogram *h = histogram_new(state);
+
+	histogram_add(h, 1);
+	histogram_add(h, UINT64_MAX);
+	histogram_add(h, UINT64_MAX);
+	assert_int_equal(h->buckets[HISTOGRAM_BUCKETS - 1], 2);
+	assert_true(histogram_percentile(h, 500) >= VALUE_MAX - VALUE_MAX / 250);
+	assert_true(histogram_percentile(h, 1000) == UINT64_MAX);
+}
+
+static void a_percentile_is_never_outside_of_what_was_measured(void **state)
+{
+	struct histogram *h = histogram_new(state);
+	int i;
+
+	for (i = 0; i < 5; i++)
+		histogram_add(h, 1000001);
+	assert_int_equal(histogram_percentile(h, 500), 1000001);
+	assert_int_equal(histogram_percentile(h, 999), 1000001);
+}
+
+/* --- results --- */
+
+static struct result result_of(const char *name, bool lower_is_better, double a, double b, double c)
+{
+	return (struct result){
+		.name = name,
+		.unit = "M/s",
+		.lower_is_better = lower_is_better,
+		.n_samples = 3,
+		.samples = { { .value = a, .mode = "one" }, { .value = b, .mode = "two" }, { .value = c, .mode = "three" } },
+	};
+}
+
+static void the_best_sample_is_the_result(void **state)
+{
+	struct result rate = result_of("rate", false, 2, 4, 3), latency = result_of("latency", true, 2, 4, 3);
+	struct result empty = {};
+
+	(void)state;
+	assert_string_equal(result_best(&rate)->mode, "two");
+	assert_string_equal(result_best(&latency)->mode, "one");
+	assert_null(result_best(&empty));
+}
+
+static void the_spread_is_the_range_over_the_maximum(void **state)
+{
+	struct result r = result_of("rate", false, 2, 4, 3), empty = {};
+
+	(void)state;
+	assert_float_equal(result_spread(&r), 0.5, 1e-9);
+	r.n_samples = 1;
+	assert_float_equal(result_spread(&r), 0, 1e-9);
+	assert_float_equal(result_spread(&empty), 0, 1e-9);
+}
+
+static void the_most_disturbed_sample_is_told(void **state)
+{
+	struct result r = result_of("rate", false, 2, 4, 3);
+
+	(void)state;
+	r.samples[2].foreign_percent = 33;
+	assert_float_equal(result_foreign(&r), 33, 1e-9);
+}
+
+static const struct target judged[] = {
+	{ "ratio", "fast", "slow", false, 2, 3 },
+	{ "latency", "slow", NULL, true, 2, 1 },
+	{ "missing", "fast", "none", false, 1, 1 },
+	{},
+};
+
+static struct results *results_fill(double fast, double slow)
+{
+	static struct results results;
+
+	results = (struct results){ .n_rows = 2, .targets = judged };
+	results.rows[0] = result_of("fast", false, fast, fast / 2, 0);
+	results.rows[1] = result_of("slow", true, slow, slow * 2, slow * 3);
+	return &results;
+}
+
+static enum target_verdict judge(double fast, double slow, int target)
+{
+	double value;
+
+	return target_judge(results_fill(fast, slow), &judged[target], &value);
+}
+
+static void a_bound_itself_is_met(void **state)
+{
+	double value;
+
+	(void)state;
+	assert_int_equal(judge(1.99, 1, 0), TARGET_MISSED);
+	assert_int_equal(judge(2, 1, 0), TARGET_MET);
+	assert_int_equal(judge(3, 1, 0), TARGET_AIM_MET);
+	assert_int_equal(judge(1, 2.01, 1), TARGET_MISSED);
+	assert_int_equal(judge(1, 2, 1), TARGET_MET);
+	assert_int_equal(judge(1, 1, 1), TARGET_AIM_MET);
+	target_judge(results_fill(5, 2), &judged[0], &value);
+	assert_float_equal(value, 2.5, 1e-9);
+}
+
+static void what_was_not_measured_is_not_judged(void **state)
+{
+	struct results *results = results_fill(3, 1);
+	double value;
+
+	(void)state;
+	assert_int_equal(target_judge(results, &judged[2], &value), TARGET_NOT_MEASURED);
+	strcpy(results->rows[1].why, "no such thing");
+	assert_int_equal(target_judge(results, &judged[0], &value), TARGET_NOT_MEASURED);
+	strcpy(results->rows[1].why, "");
+	results->rows[1].n_samples = 0;
+	assert_int_equal(target_judge(results, &judged[0], &value), TARGET_NOT_MEASURED);
+}
+
+/* What results_print() prints; the caller frees it. */
+static char *results_text(const struct results *results)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	results_print(results, out);
+	fclose(out);
+	return text;
+}
+
+static void the_table_has_samples_path_and_verdicts(void **state)
+{
+	char *text = results_text(results_fill(4, 1));
+
+	(void)state;
+	assert_non_null(strstr(text, "4.00 2.00 0.00"));
+	assert_non_null(strstr(text, " one "));
+	assert_non_null(strstr(text, "met, the aim too"));
+	assert_null(strstr(text, "note:"));
+	free(text);
+}
+
+static void a_failed_row_says_why(void **state)
+{
+	struct results *results = results_fill(4, 1);
+	char *text;
+
+	(void)state;
+	strcpy(results->rows[1].why, "the sky fell");
+	text = results_text(results);
+	assert_non_null(strstr(text, "not measured: the sky fell"));
+	free(text);
+}
+
+static void disturbance_is_noted(void **state)
+{
+	struct results *results = results_fill(4, 1);
+	char *text;
+
+	(void)state;
+	results->rows[0].samples[1].foreign_percent = 50;
+	text = results_text(results);
+	assert_non_null(strstr(text, "note: other processes"));
+	free(text);
+}
+
+static void json_has_every_sample_with_its_path(void **state)
+{
+	struct results *results = results_fill(4, 1);
+	json_t *rows = results_rows_json(results), *targets = results_targets_json(results), *row;
+	const char *mode, *name;
+	double best, spread;
+
+	(void)state;
+	row = json_array_get(rows, 0);
+	assert_int_equal(json_unpack(row, "{s:s,s:F,s:F}", "row", &name, "best", &best, "spread", &spread), 0);
+	assert_string_equal(name, "fast");
+	assert_float_equal(best, 4, 1e-9);
+	assert_float_equal(spread, 1, 1e-9);
+	assert_int_equal(json_array_size(json_object_get(row, "samples")), 3);
+	assert_int_equal(json_unpack(json_array_get(json_object_get(row, "samples"), 1), "{s:s}", "mode_active", &mode), 0);
+	assert_string_equal(mode, "two");
+	assert_int_equal(json_array_size(targets), 3); /* one of them: not measured */
+	json_decref(rows);
+	json_decref(targets);
+}
+
+static void json_of_a_failed_row_has_no_result(void **state)
+{
+	struct results *results = results_fill(4, 1);
+	json_t *rows;
+
+	(void)state;
+	strcpy(results->rows[0].why, "the sky fell");
+	rows = results_rows_json(results);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "failed")), "the sky fell");
+	assert_null(json_object_get(json_array_get(rows, 0), "best"));
+	json_decref(rows);
+}
+
+/* --- noise --- */
+
+#define STAT(pid, name, ppid, flags) pid " (" name ") R " ppid " 7 8 9 10 " flags " 11 12 13 14 100 20 3 4 15 16"
+
+static uint64_t ticks_of(const char *stat)
+{
+	uint64_t ticks = 0;
+
+	return noise_parse_process(stat, SELF, &ticks) ? ticks : 0;
+}
+
+static void a_foreign_process_counts_with_its_ended_children(void **state)
+{
+	(void)state;
+	assert_int_equal(ticks_of(STAT("12", "cc1", "1", "4194304")), 127);
+}
+
+static void a_name_may_hold_blanks_and_parentheses(void **state)
+{
+	(void)state;
+	assert_int_equal(ticks_of(STAT("12", "a) R 4711 (b", "1", "4194304")), 127);
+}
+
+static void neither_we_nor_our_children_are_foreign(void **state)
+{
+	(void)state;
+	assert_int_equal(ticks_of(STAT("4711", "xsr", "1", "4194304")), 0);
+	assert_int_equal(ticks_of(STAT("12", "xsr", "4711", "4194304")), 0);
+}
+
+static void threads_of_the_kernel_are_not_foreign(void **state)
+{
+	(void)state;
+	assert_int_equal(ticks_of(STAT("12", "ksoftirqd/0", "2", "69238848")), 0);
+}
+
+static void a_line_that_is_cut_off_counts_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(ticks_of("12 (cc1) R 1 7 8"), 0);
+	assert_int_equal(ticks_of("12"), 0);
+	assert_int_equal(ticks_of(""), 0);
+}
+
+static void noise_is_in_percent_of_one_core(void **state)
+{
+	const uint64_t hz = sysconf(_SC_CLK_TCK);
+	struct noise before = { .time_ns = 5 }, after = { .foreign_ticks = hz, .time_ns = 2 * NS_PER_S + 5 };
+
+	(void)state;
+	assert_float_equal(noise_percent(&before, &after), 50, 1e-6);
+	after.stolen_ticks = hz;
+	assert_float_equal(noise_percent(&before, &after), 100, 1e-6);
+	before.foreign_ticks = 2 * hz; /* somebody ended */
+	assert_float_equal(noise_percent(&before, &after), 50, 1e-6);
+}
+
+static void what_proc_says_can_be_read(void **state)
+{
+	struct noise noise;
+
+	(void)state;
+	assert_int_equal(noise_read(&noise), 0);
+	assert_true(noise.time_ns > 0);
+}
+
+/* --- datagram --- */
+
+static const struct lab_device client = { .name = "a", .mac = { 2, 0, 0, 0, 0, 1 }, .addr = 0x0101630a };
+static const struct lab_device server = { .name = "b", .mac = { 2, 0, 0, 0, 0, 2 }, .addr = 0x0201630a };
+
+static void the_datagram_is_what_the_kernels_program_takes(void **state)
+{
+	static const uint32_t lens[] = { 24, 64, 1024, DATAGRAM_MAX - DATAGRAM_HEADERS_LEN };
+	uint8_t frame[DATAGRAM_MAX + 2];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		uint32_t len = datagram_fill(frame + 2, &client, &server, 7001, lens[i], 0x1000000000002ULL);
+		struct cursor c = { frame + 2, frame + 2 + len };
+		struct datagram d = {};
+
+		assert_int_equal(len, DATAGRAM_HEADERS_LEN + lens[i]);
+		assert_int_equal(parse_datagram(&c, &d), 0);
+		assert_int_equal(frame_check(&d), 0);
+		assert_int_equal(d.len, lens[i]);
+		assert_int_equal(be16toh(d.dport), 7001);
+		assert_int_equal(*d.saddr, client.addr);
+		assert_int_equal(*d.daddr, server.addr);
+	}
+}
+
+static void it_goes_from_one_end_of_the_wire_to_the_other(void **state)
+{
+	uint8_t frame[DATAGRAM_MAX];
+	uint64_t id;
+
+	(void)state;
+	datagram_fill(frame, &client, &server, 7001, 64, 0x0102030405060708ULL);
+	assert_memory_equal(frame, server.mac, 6);
+	assert_memory_equal(frame + 6, client.mac, 6);
+	memcpy(&id, (uint8_t *)datagram_frame(frame) + offsetof(struct xsr_frame, id), sizeof(id));
+	assert_true(be64toh(id) == 0x0102030405060708ULL);
+}
+
+/* The ID changes in every packet: a checksum over it would be wrong, and none is allowed. */
+static void the_ip_header_has_a_checksum_and_udp_has_none(void **state)
+{
+	uint8_t frame[DATAGRAM_MAX];
+
+	(void)state;
+	datagram_fill(frame, &client, &server, 7001, 64, 42);
+	assert_int_equal(checksum_fold(checksum_add(frame + 14, 20, 0)), 0);
+	assert_int_equal(frame[40] | frame[41], 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest histogram_tests[] = {
+		cmocka_unit_test(a_percentile_is_the_nearest_rank),
+		cmocka_unit_test(every_percentile_of_one_value_is_that_value),
+		cmocka_unit_test(no_value_has_the_percentile_zero),
+		cmocka_unit_test(a_percentile_is_within_its_resolution),
+		cmocka_unit_test(values_below_256_are_kept_exactly),
+		cmocka_unit_test(a_value_beyond_the_range_counts_as_the_longest),
+		cmocka_unit_test(a_percentile_is_never_outside_of_what_was_measured),
+	};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_best_sample_is_the_result),
+		cmocka_unit_test(the_spread_is_the_range_over_the_maximum),
+		cmocka_unit_test(the_most_disturbed_sample_is_told),
+		cmocka_unit_test(a_bound_itself_is_met),
+		cmocka_unit_test(what_was_not_measured_is_not_judged),
+		cmocka_unit_test(the_table_has_samples_path_and_verdicts),
+		cmocka_unit_test(a_failed_row_says_why),
+		cmocka_unit_test(disturbance_is_noted),
+		cmocka_unit_test(json_has_every_sample_with_its_path),
+		cmocka_unit_test(json_of_a_failed_row_has_no_result),
+		cmocka_unit_test(a_foreign_process_counts_with_its_ended_children),
+		cmocka_unit_test(a_name_may_hold_blanks_and_parentheses),
+		cmocka_unit_test(neither_we_nor_our_children_are_foreign),
+		cmocka_unit_test(threads_of_the_kernel_are_not_foreign),
+		cmocka_unit_test(a_line_that_is_cut_off_counts_nothing),
+		cmocka_unit_test(noise_is_in_percent_of_one_core),
+		cmocka_unit_test(what_proc_says_can_be_read),
+		cmocka_unit_test(the_datagram_is_what_the_kernels_program_takes),
+		cmocka_unit_test(it_goes_from_one_end_of_the_wire_to_the_other),
+		cmocka_unit_test(the_ip_header_has_a_checksum_and_udp_has_none),
+	};
+	int failed = cmocka_run_group_tests_name("histogram", histogram_tests, histogram_setup, histogram_teardown);
+
+	return failed + cmocka_run_group_tests_name("measure", tests, NULL, NULL);
+}
