@@ -1,2 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
 #include "cli.h"
-int cmd_bench(struct cli *cli, int argc, char **argv) { (void)argc; (void)argv; return cli_failed(cli, "x"); }
+#include "steer_bench.h"
+#include "version.h"
+
+struct environment {
+	struct utsname uname;
+	char cpu[64];
+	long n_cpus;
+};
+
+/* The processor's name, as far as the kernel tells. */
+static void cpu_name_read(char *name, size_t size)
+{
+	FILE *file = fopen("/proc/cpuinfo", "r");
+	char line[256];
+
+	snprintf(name, size, "unknown processor");
+	while (file && fgets(line, sizeof(line), file)) {
+		char *value = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) || !value)
+			continue;
+		value[strcspn(value, "\n")] = 0;
+		snprintf(name, size, "%.*s", (int)size - 1, value + 2);
+		break;
+	}
+	if (file)
+		fclose(file);
+}
+
+static void environment_read(struct environment *e)
+{
+	uname(&e->uname);
+	cpu_name_read(e->cpu, sizeof(e->cpu));
+	e->n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static void progress_draw(unsigned int done, unsigned int all, const char *row)
+{
+	cli_progress("sample %u of %u: %s", done + 1, all, row);
+}
+
+static bool row_exists(const char *pattern)
+{
+	size_t i;
+
+	for (i = 0; steer_bench_row(i); i++)
+		if (fnmatch(pattern, steer_bench_row(i), 0) == 0)
+			return true;
+	return false;
+}
+
+static int only_wrong(const struct cli *cli, const char *pattern)
+{
+	char names[1024] = "";
+	size_t i, len = 0;
+
+	for (i = 0; steer_bench_row(i) && len < sizeof(names); i++)
+		len += snprintf(names + len, sizeof(names) - len, " %s", steer_bench_row(i));
+	return cli_usage(cli, "bench steer: no row is called '%s'; there are:%s", pattern, names);
+}
+
+static int options_parse(const struct cli *cli, int argc, char **argv, struct steer_bench_options *options)
+{
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		if (!strcmp(argv[i], "--quick"))
+			options->quick = true;
+		else if (!strcmp(argv[i], "--only") && i + 1 < argc)
+			options->only = argv[++i];
+		else
+			return cli_usage(cli, "bench steer: unexpected '%s'; expected [--quick] [--only PATTERN]",
+					 argv[i]);
+	}
+	return options->only && !row_exists(options->only) ? only_wrong(cli, options->only) : CLI_OK;
+}
+
+static int steer_json(const struct cli *cli, const struct steer_bench_options *options,
+		      const struct results *results, const struct environment *e)
+{
+	json_t *environment = json_pack("{s:s,s:s,s:s,s:I,s:s}", "system", e->uname.sysname, "release", e->uname.release,
+					"cpu", e->cpu, "cores", (json_int_t)e->n_cpus, "machine", e->uname.machine);
+
+	return cli_json(cli, "bench",
+			json_pack("{s:s,s:s,s:s,s:o,s:o,s:o}", "name", "steer", "profile", options->quick ? "quick" : "full",
+				  "git_rev", version_git_rev(), "environment", environment, "rows",
+				  results_rows_json(results), "targets", results_targets_json(results)));
+}
+
+static int steer_print(const struct steer_bench_options *options, const struct results *results,
+		       const struct environment *e)
+{
+	printf("xsr bench steer, %s profile, xsr %s; %s %s %s, %ld x %s\n", options->quick ? "quick" : "full",
+	       version_git_rev(), e->uname.sysname, e->uname.release, e->uname.machine, e->n_cpus, e->cpu);
+	results_print(results, stdout);
+	return fflush(stdout) ? CLI_FAILED : CLI_OK;
+}
+
+static bool rows_failed(const struct results *results)
+{
+	unsigned int i;
+
+	for (i = 0; i < results->n_rows; i++)
+		if (results->rows[i].why[0])
+			return true;
+	return false;
+}
+
+static int bench_steer(struct cli *cli, int argc, char **argv)
+{
+	struct steer_bench_options options = { .progress = progress_draw };
+	static struct results results;
+	struct environment environment;
+	char why[LAB_WHY_LEN];
+	int ret = options_parse(cli, argc, argv, &options);
+
+	if (ret)
+		return ret;
+	ret = steer_bench_run(&options, &results, why);
+	cli_progress_end();
+	if (ret)
+		return cli_failed(cli, "bench steer: %s", why);
+	environment_read(&environment);
+	ret = cli->json ? steer_json(cli, &options, &results, &environment) :
+			  steer_print(&options, &results, &environment);
+	return ret || rows_failed(&results) ? CLI_FAILED : CLI_OK;
+}
+
+static const struct cli_verb verbs[] = {
+	{ "steer", bench_steer, "[--quick] [--only PATTERN]", "the datagram path against the kernel's own; PATTERN picks rows" },
+	{ NULL, NULL, NULL, NULL },
+};
+
+int cmd_bench(struct cli *cli, int argc, char **argv)
+{
+	return cli_dispatch(cli, "bench", verbs, argc, argv);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The routes of the bench's services. The many come by the command that an operator would use. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "command.h"
+#include "route.h"
+#include "service.h"
+
+#define OUTPUT_LEN 512
+
+static const char *const names[BENCH_SERVICES] = { "hash", "dense", "own", "other" };
+
+static int file_fill(const char *path)
+{
+	FILE *file = fopen(path, "w");
+	int ret = 0;
+	uint64_t i;
+
+	if (!file)
+		return -errno;
+	for (i = 0; i < BENCH_ROUTES && ret >= 0; i++)
+		ret = fprintf(file, "0x%llx drop\n", (unsigned long long)(BENCH_ID_FIRST + i));
+	if (fclose(file) || ret < 0)
+		return -EIO;
+	return 0;
+}
+
+/* The file serves both tables: the service decides which one holds an ID. */
+static int file_ensure(struct bench *b, char path[64], char why[LAB_WHY_LEN])
+{
+	char dir[] = "/tmp/xsr-bench-XXXXXX";
+	int ret = 0;
+
+	if (!b->dir[0]) {
+		if (!mkdtemp(dir)) {
+			snprintf(why, LAB_WHY_LEN, "cannot make a directory in /tmp: %s", strerror(errno));
+			return -EIO;
+		}
+		snprintf(b->dir, sizeof(b->dir), "%s", dir);
+	}
+	snprintf(path, 64, "%s/routes", b->dir);
+	if (access(path, F_OK))
+		ret = file_fill(path);
+	if (ret)
+		snprintf(why, LAB_WHY_LEN, "cannot write %s: %s", path, strerror(-ret));
+	return ret;
+}
+
+/* Our own command with these words; what it prints, as JSON, or NULL after a sentence. */
+static json_t *xsr_run(const char *verb, const char *service, const char *file, char why[LAB_WHY_LEN])
+{
+	const char *const argv[] = { "/proc/self/exe", "--json", "--name", BENCH_INSTANCE, "route", verb, service, file,
+				     NULL };
+	char out[OUTPUT_LEN];
+	json_t *json = NULL;
+	int ret = command_run(argv, out, sizeof(out), 0);
+
+	if (ret == 0)
+		json = json_loads(out, 0, NULL);
+	if (!json)
+		snprintf(why, LAB_WHY_LEN, "'xsr route %s %s' failed with %d", verb, service, ret);
+	return json;
+}
+
+int bench_import(struct bench *b, enum bench_service service, double *seconds, char why[LAB_WHY_LEN])
+{
+	json_t *flushed, *imported;
+	char path[64];
+	int ret = file_ensure(b, path, why);
+
+	if (ret)
+		return ret;
+	flushed = xsr_run("flush", names[service], NULL, why);
+	imported = flushed ? xsr_run("import", names[service], path, why) : NULL;
+	if (!imported || json_unpack(imported, "{s:{s:F}}", "import", "seconds", seconds))
+		ret = -EIO;
+	json_decref(flushed);
+	json_decref(imported);
+	b->routes_loaded[service] = !ret;
+	return ret;
+}
+
+/* Few, and to a worker that does not run yet: the library's way gives no warnings. */
+static int worker_routes_load(struct bench *b, enum bench_service service)
+{
+	struct route_entry *entries = calloc(BENCH_SESSIONS, sizeof(*entries));
+	struct xsr_service s;
+	size_t i, bad;
+	int ret;
+
+	if (!entries)
+		return -ENOMEM;
+	for (i = 0; i < BENCH_SESSIONS; i++) {
+		entries[i].id = BENCH_ID_FIRST + i;
+		entries[i].route.action = XSR_ACTION_WORKER;
+		entries[i].route.target = bench_worker(b, service);
+	}
+	maps_lock(b->maps);
+	ret = service_at(b->maps, b->services[service], &s);
+	if (!ret)
+		ret = route_import(b->maps, b->services[service], &s, entries, BENCH_SESSIONS, &bad, NULL, NULL);
+	maps_unlock(b->maps);
+	free(entries);
+	return ret;
+}
+
+int bench_routes_load(struct bench *b, enum bench_service service, char why[LAB_WHY_LEN])
+{
+	double seconds;
+	int ret;
+
+	if (b->routes_loaded[service])
+		return 0;
+	if (service == BENCH_HASH || service == BENCH_DENSE)
+		return bench_import(b, service, &seconds, why);
+	ret = worker_routes_load(b, service);
+	if (ret)
+		snprintf(why, LAB_WHY_LEN, "cannot add the routes of '%s': %s", names[service], strerror(-ret));
+	b->routes_loaded[service] = !ret;
+	return ret;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What was measured: rows of samples, and targets that compare rows of the same run. A row's result is
+ * its best sample; the others and their spread stand next to it.
+ */
+#ifndef XSR_RESULTS_H
+#define XSR_RESULTS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#define RESULT_SAMPLES_MAX 8
+#define RESULT_ROWS_MAX 64
+#define RESULT_WHY_LEN 384
+#define RESULT_MODE_LEN 64
+#define RESULT_FOREIGN_NOTE 5.0 /* percent of a core, from which on other processes are worth a note */
+
+/* One measurement of a row. */
+struct sample {
+	double value;		/* of latencies: the median */
+	double p99, p999;	/* of latencies, else 0 */
+	double foreign_percent; /* of one core, used by others meanwhile */
+	unsigned long long n_lost; /* pings without an answer */
+	char mode[RESULT_MODE_LEN]; /* the path that really ran */
+};
+
+struct result {
+	const char *name;
+	const char *unit;
+	bool lower_is_better;
+	unsigned int payload_len; /* bytes of UDP payload; 0 = no matter */
+	unsigned int n_samples;
+	struct sample samples[RESULT_SAMPLES_MAX];
+	char why[RESULT_WHY_LEN]; /* not empty: it could not be measured, and why */
+};
+
+/* A bound on one row's result, or on its ratio to another row's. */
+struct target {
+	const char *name;
+	const char *row, *over; /* over NULL: the row's value itself */
+	bool at_most;		/* else at least */
+	double target, aim;	/* what must be, and what is hoped for */
+};
+
+enum target_verdict { TARGET_NOT_MEASURED, TARGET_MISSED, TARGET_MET, TARGET_AIM_MET };
+
+struct results {
+	struct result rows[RESULT_ROWS_MAX];
+	unsigned int n_rows;
+	const struct target *targets; /* ended by a row without a name */
+};
+
+const struct sample *result_best(const struct result *result); /* NULL if there is no sample */
+double result_spread(const struct result *result);	       /* (max - min) / max; 0 without samples */
+double result_foreign(const struct result *result);	       /* of the sample that was disturbed most */
+
+/* The row that is called so, or NULL. */
+const struct result *results_find(const struct results *results, const char *name);
+
+/* What came of the target, and in *value what it is about. */
+enum target_verdict target_judge(const struct results *results, const struct target *target, double *value);
+const char *target_verdict_name(enum target_verdict verdict);
+
+/* The table: the rows, the targets, notes. */
+void results_print(const struct results *results, FILE *out);
+
+/* Arrays of rows and of targets; the caller lets go of them. */
+json_t *results_rows_json(const struct results *results);
+json_t *results_targets_json(const struct results *results);
+
+#endif /* XSR_RESULTS_H */
