@@ -26,7 +26,7 @@ MAKEFLAGS += --no-builtin-rules
 
 GIT_REV := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 INCLUDES := -Imaps -Ibpf -Iconfig -Iloader -Iuser -Iuser/worker -Iuser/transport -Iuser/control -Iuser/measure -I$(OUT)/skel
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(INCLUDES) -fPIC -fvisibility=hidden -pthread $(CFLAGS)

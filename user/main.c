@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The command line: options, and the table of objects. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,19 +24,24 @@ const struct cli_object cli_objects[] = {
 	{ NULL, NULL, NULL },
 };
 
-int cmd_help(struct cli *cli, int argc, char **argv)
+static void usage_print(FILE *to)
 {
 	const struct cli_object *object;
 
-	if (argc > 0) {
+	fprintf(to, "Usage: xsr [--json] [--pretty] [--name INSTANCE] OBJECT COMMAND ...\n\n");
+	for (object = cli_objects; object->name; object++)
+		fprintf(to, "  %-8s %s\n", object->name, object->meaning);
+	fprintf(to, "\nxsr OBJECT help lists the commands of an object; see also xsr(8).\n");
+}
+
+int cmd_help(struct cli *cli, int argc, char **argv)
+{
+	if (argc > 0 && strcmp(argv[0], "help")) {
 		char *help[] = { argv[0], "help", NULL };
 
 		return cli_run(cli, 2, help);
 	}
-	printf("Usage: xsr [--json] [--pretty] [--name INSTANCE] OBJECT COMMAND ...\n\n");
-	for (object = cli_objects; object->name; object++)
-		printf("  %-8s %s\n", object->name, object->meaning);
-	printf("\nxsr OBJECT help lists the commands of an object; see also xsr(8).\n");
+	usage_print(stdout);
 	return CLI_OK;
 }
 
@@ -49,7 +55,9 @@ static int options_parse(struct cli *cli, int argc, char **argv)
 			cli->json = true;
 		else if (!strcmp(argv[i], "--pretty"))
 			cli->json = cli->pretty = true;
-		else if (!strcmp(argv[i], "--name") && i + 1 < argc)
+		else if (!strcmp(argv[i], "--name") && i + 1 == argc)
+			return cli_usage(cli, "'--name' needs a value"), -1;
+		else if (!strcmp(argv[i], "--name"))
 			cli->instance = argv[++i], cli->instance_given = true;
 		else if (!strcmp(argv[i], "--help"))
 			argv[i--] = "help";
@@ -72,11 +80,13 @@ int main(int argc, char **argv)
 		return cli_usage(&cli, "instance '%s': expected 1 to %d of A-Z a-z 0-9 _ -", cli.instance,
 				 XSR_NAME_LEN - 1);
 	if (first == argc) {
-		cmd_help(&cli, 0, NULL);
+		usage_print(stderr);
 		return CLI_USAGE;
 	}
 	libbpf_log_capture();
 	ret = cli_run(&cli, argc - first, argv + first);
 	cli_close(&cli);
+	if (fflush(stdout) || ferror(stdout))
+		return cli_failed(&cli, "cannot write the result: %s", strerror(errno));
 	return ret;
 }

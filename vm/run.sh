@@ -109,7 +109,10 @@ esac
 
 mkdir -p "$vm/run"
 exec 9>"$vm/lock"
-flock -n 9 || die "another guest is running (it holds $vm/lock), one at a time"
+if ! flock -n 9; then
+	echo "vm: another guest is running (it holds $vm/lock), this one waits for its end" >&2
+	flock 9
+fi
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP

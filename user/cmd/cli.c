@@ -75,6 +75,8 @@ int cli_dispatch(struct cli *cli, const char *object, const struct cli_verb *ver
 			printf("xsr %s %s %s\n        %s\n", object, verb->name, verb->usage, verb->meaning);
 			return CLI_OK;
 		}
+		if (!verb->for_anyone && geteuid() != 0)
+			return cli_failed(cli, "%s %s: permission denied; run as root", object, verb->name);
 		return verb->run(cli, argc - 1, argv + 1);
 	}
 	return cli_usage(cli, "unknown command '%s %s'; see: xsr %s help", object, argv[0], object);
@@ -107,19 +109,18 @@ void cli_close(struct cli *cli)
 	cli->maps = NULL;
 }
 
+/* Whether it could be written main asks, of all commands alike. */
 int cli_json_object(const struct cli *cli, json_t *object)
 {
 	json_t *root = json_pack("{s:s}", "schema", "xsr/1");
-	int ret;
 
 	json_object_update(root, object);
-	ret = json_dumpf(root, stdout, cli->pretty ? JSON_INDENT(2) : JSON_COMPACT);
+	json_dumpf(root, stdout, cli->pretty ? JSON_INDENT(2) : JSON_COMPACT);
 	fputc('\n', stdout);
-	if (fflush(stdout))
-		ret = -1;
+	fflush(stdout);
 	json_decref(root);
 	json_decref(object);
-	return ret ? cli_failed(cli, "cannot write the result: %s", strerror(errno)) : CLI_OK;
+	return CLI_OK;
 }
 
 int cli_json(const struct cli *cli, const char *key, json_t *value)

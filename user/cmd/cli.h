@@ -31,6 +31,7 @@ struct cli_verb {
 	int (*run)(struct cli *cli, int argc, char **argv); /* argv[0] is the first word behind the verb */
 	const char *usage;
 	const char *meaning;
+	bool for_anyone; /* it touches no map: root is not needed */
 };
 
 /* An object of the command line, or a command that has no verbs: one row of main.c's table. */
@@ -74,7 +75,7 @@ void cli_warn(const struct cli *cli, const char *format, ...) __attribute__((for
 struct maps *cli_maps(struct cli *cli);
 void cli_close(struct cli *cli);
 
-/* Prints {"schema":"xsr/1", KEY: value} and lets go of value; returns CLI_OK, or CLI_FAILED if stdout fails. */
+/* Prints {"schema":"xsr/1", KEY: value} and lets go of value; returns CLI_OK. */
 int cli_json(const struct cli *cli, const char *key, json_t *value);
 /* The same for an object that has its keys already. */
 int cli_json_object(const struct cli *cli, json_t *object);

@@ -108,7 +108,7 @@ static const struct cli_verb verbs[] = {
 	  "run the instance's program on a device; auto takes generic if the driver has no native XDP" },
 	{ "detach", net_detach_cmd, "DEV", "take it off" },
 	{ "show", net_show, "[DEV]", "devices that run it, or what runs on DEV" },
-	{ NULL, NULL, NULL, NULL },
+	{},
 };
 
 int cmd_net(struct cli *cli, int argc, char **argv)

@@ -117,7 +117,7 @@ static const struct cli_verb verbs[] = {
 	  "load and pin the program; services and routes that are there stay, devices get the new program without a gap" },
 	{ "unload", prog_unload, "[force]", "remove program and maps; force detaches it from devices first" },
 	{ "show", prog_show, "", "program, pins, devices" },
-	{ NULL, NULL, NULL, NULL },
+	{},
 };
 
 int cmd_prog(struct cli *cli, int argc, char **argv)

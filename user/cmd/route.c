@@ -172,17 +172,21 @@ static int show_all(struct cli *cli, struct route_printer *printer)
 	return ret;
 }
 
-static int show_one(struct cli *cli, const char *id_text, struct route_words *w, struct route_printer *printer)
+/* One route is looked up before anything is printed. */
+static int find_one(struct cli *cli, const char *id_text, struct route_words *w)
 {
-	struct route_entry entry;
 	int ret = id_word(cli, id_text, &w->id);
 
 	if (ret)
 		return ret;
-	ret = route_get(cli->maps, w->index, &w->service, w->id, &entry.route);
-	if (ret)
-		return change_failed(cli, w, ret);
-	entry.id = w->id;
+	ret = route_get(cli->maps, w->index, &w->service, w->id, &w->route);
+	return ret ? change_failed(cli, w, ret) : CLI_OK;
+}
+
+static int show_one(const struct route_words *w, struct route_printer *printer)
+{
+	const struct route_entry entry = { .id = w->id, .route = w->route };
+
 	printer->service = w->service.name;
 	routes_print(&entry, 1, printer);
 	return CLI_OK;
@@ -197,17 +201,19 @@ static int route_show(struct cli *cli, int argc, char **argv)
 	if (argc > 2)
 		return cli_usage(cli, "route show: expected [SERVICE [ID]]");
 	ret = argc ? service_word(cli, argv[0], &w) : (cli_maps(cli) ? CLI_OK : CLI_FAILED);
+	if (!ret && argc == 2)
+		ret = find_one(cli, argv[1], &w);
 	if (ret)
 		return ret;
 	if (cli->json)
 		printf(cli->pretty ? "{\n \"schema\": \"xsr/1\",\n \"routes\": [\n  " : "{\"schema\":\"xsr/1\",\"routes\":[");
 	if (argc == 2)
-		ret = show_one(cli, argv[1], &w, &printer);
+		ret = show_one(&w, &printer);
 	else
 		ret = argc ? show_service(cli, &w, &printer) : show_all(cli, &printer);
 	if (cli->json)
 		printf(cli->pretty ? "\n ]\n}\n" : "]}\n");
-	return fflush(stdout) ? CLI_FAILED : ret;
+	return ret;
 }
 
 static int route_import_cmd(struct cli *cli, int argc, char **argv)
@@ -262,7 +268,7 @@ static const struct cli_verb verbs[] = {
 	{ "import", route_import_cmd, "SERVICE FILE|-", "lines of 'ID TARGET'; all or none; # begins a comment" },
 	{ "export", route_export_cmd, "SERVICE", "lines that import takes" },
 	{ "flush", route_flush_cmd, "SERVICE", "delete all routes of the service" },
-	{ NULL, NULL, NULL, NULL },
+	{},
 };
 
 int cmd_route(struct cli *cli, int argc, char **argv)

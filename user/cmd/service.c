@@ -81,7 +81,7 @@ static int service_add_cmd(struct cli *cli, int argc, char **argv)
 	if (!spec.id)
 		return cli_usage(cli, "service add: no rule; expected %s", ADD_USAGE);
 	if (service_spec_parse(&spec, &service, why))
-		return cli_failed(cli, "%s", why);
+		return cli_usage(cli, "%s", why);
 	if (!cli_maps(cli))
 		return CLI_FAILED;
 	maps_lock(cli->maps);
@@ -205,8 +205,8 @@ static const struct cli_verb verbs[] = {
 	  "ADDR may be 0.0.0.0 (any IPv4) or [::] (any); ACTION is pass, drop or hash; see: service rules" },
 	{ "delete", service_delete_cmd, "NAME", "with its routes" },
 	{ "show", service_show, "[NAME]", "services and their messages" },
-	{ "rules", service_rules, "", "the rules that find a session ID" },
-	{ NULL, NULL, NULL, NULL },
+	{ "rules", service_rules, "", "the rules that find a session ID", .for_anyone = true },
+	{},
 };
 
 int cmd_service(struct cli *cli, int argc, char **argv)

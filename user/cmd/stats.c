@@ -188,8 +188,8 @@ static int stats_names(struct cli *cli, int argc, char **argv)
 
 static const struct cli_verb verbs[] = {
 	{ "show", stats_show, "[--watch SECONDS]", "counters that are not zero, and the workers; live with --watch" },
-	{ "names", stats_names, "", "every counter and what it means" },
-	{ NULL, NULL, NULL, NULL },
+	{ "names", stats_names, "", "every counter and what it means", .for_anyone = true },
+	{},
 };
 
 int cmd_stats(struct cli *cli, int argc, char **argv)

@@ -2,6 +2,7 @@
 #include "version.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include <bpf/libbpf.h>
 
@@ -9,6 +10,10 @@
 
 int cmd_version(struct cli *cli, int argc, char **argv)
 {
+	if (argc == 1 && !strcmp(argv[0], "help")) {
+		printf("xsr version\n        version, revision and libraries\n");
+		return CLI_OK;
+	}
 	if (argc > 0)
 		return cli_usage(cli, "version: unexpected '%s'", argv[0]);
 	if (cli->json)

@@ -68,7 +68,7 @@ static int worker_show(struct cli *cli, int argc, char **argv)
 
 static const struct cli_verb verbs[] = {
 	{ "show", worker_show, "", "workers of the router that runs, or ran last" },
-	{ NULL, NULL, NULL, NULL },
+	{},
 };
 
 int cmd_worker(struct cli *cli, int argc, char **argv)

@@ -91,21 +91,6 @@ static int device_ensure(struct control *c, unsigned int i)
 	return 0;
 }
 
-/* Whether every device runs the program; if not, udp serves, unless xdp is demanded. */
-static int devices_ensure(struct control *c)
-{
-	unsigned int i;
-
-	c->xdp_possible = c->config->n_devices > 0;
-	for (i = 0; i < c->config->n_devices; i++)
-		if (device_ensure(c, i))
-			c->xdp_possible = false;
-	if (c->xdp_possible || c->config->transport != CONFIG_TRANSPORT_XDP)
-		return 0;
-	log_error("transport xdp is demanded, and not every device can serve it");
-	return -ENODEV;
-}
-
 static void devices_detach(struct control *c)
 {
 	char why[LOADER_WHY_LEN];
@@ -114,6 +99,36 @@ static void devices_detach(struct control *c)
 	for (i = 0; i < c->config->n_devices; i++)
 		if (c->attached[i] && net_detach(c->config->instance, c->config->devices[i], why))
 			log_warning("%s", why);
+	memset(c->attached, 0, sizeof(c->attached));
+}
+
+/* Without xdp the program has no business on a device: it would see no worker's socket there. */
+static int udp_instead(struct control *c, const char *why)
+{
+	if (c->config->transport == CONFIG_TRANSPORT_XDP) {
+		log_error("transport xdp is demanded, and %s", why);
+		return -ENODEV;
+	}
+	log_warning("transport udp is used instead of xdp: %s", why);
+	devices_detach(c);
+	return 0;
+}
+
+/* Every device runs the program, or udp serves, unless xdp is demanded. */
+static int devices_ensure(struct control *c)
+{
+	unsigned int i;
+
+	c->xdp_possible = false;
+	if (c->config->transport == CONFIG_TRANSPORT_UDP)
+		return 0;
+	if (c->config->n_devices == 0)
+		return udp_instead(c, "the configuration names no device");
+	for (i = 0; i < c->config->n_devices; i++)
+		if (device_ensure(c, i))
+			return udp_instead(c, "not every device can serve it");
+	c->xdp_possible = true;
+	return 0;
 }
 
 static const char *transport_wish(const struct control *c)
@@ -157,6 +172,8 @@ static int router_open(struct control *c)
 		log_error("%s", why);
 		return -EIO;
 	}
+	if (!strncmp(xsr_router_mode_active(c->router), "udp", 3))
+		devices_detach(c);
 	return 0;
 }
 
@@ -261,11 +278,11 @@ static int control_serve(struct control *c)
 
 	ret = program_ensure(c);
 	if (!ret)
-		ret = services_open(c);
-	if (!ret)
 		ret = devices_ensure(c);
 	if (!ret)
 		ret = router_open(c);
+	if (!ret)
+		ret = services_open(c); /* last: what cannot be served changes nothing */
 	if (!ret)
 		ret = xsr_router_start(c->router);
 	if (ret)
@@ -287,9 +304,11 @@ int control_run(const char *config_path, const char *instance)
 		probe_kernel(sentence_warn, NULL);
 		ret = control_serve(&c);
 	}
-	xsr_router_close(c.router);
+	if (c.router)
+		xsr_router_stop(c.router);
 	if (c.config)
-		devices_detach(&c);
+		devices_detach(&c); /* before the sockets close, which takes the kernel its time */
+	xsr_router_close(c.router);
 	maps_close(c.maps);
 	config_free(c.config);
 	return ret < 0 ? 1 : 0;
