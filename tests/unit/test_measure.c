@@ -149,7 +149,9 @@ static struct result result_of(const char *name, bool lower_is_better, double a,
 		.unit = "M/s",
 		.lower_is_better = lower_is_better,
 		.n_samples = 3,
-		.samples = { { .value = a, .mode = "one" }, { .value = b, .mode = "two" }, { .value = c, .mode = "three" } },
+		.samples = { { .value = a, .mode = "one" },
+			     { .value = b, .mode = "two" },
+			     { .value = c, .mode = "three" } },
 	};
 }
 
@@ -188,6 +190,7 @@ static const struct target judged[] = {
 	{ "ratio", "fast", "slow", false, 2, 3 },
 	{ "latency", "slow", NULL, true, 2, 1 },
 	{ "missing", "fast", "none", false, 1, 1 },
+	{ .name = "told", .row = "slow", .over = "fast" },
 	{},
 };
 
@@ -221,6 +224,16 @@ static void a_bound_itself_is_met(void **state)
 	assert_int_equal(judge(1, 1, 1), TARGET_AIM_MET);
 	target_judge(results_fill(5, 2), &judged[0], &value);
 	assert_float_equal(value, 2.5, 1e-9);
+}
+
+static void a_ratio_without_a_bound_is_told_and_not_judged(void **state)
+{
+	struct results *results = results_fill(4, 1);
+	double value;
+
+	(void)state;
+	assert_int_equal(target_judge(results, &judged[3], &value), TARGET_NONE);
+	assert_float_equal(value, 0.25, 1e-9);
 }
 
 static void what_was_not_measured_is_not_judged(void **state)
@@ -295,14 +308,20 @@ static void json_has_every_sample_with_its_path(void **state)
 
 	(void)state;
 	row = json_array_get(rows, 0);
-	assert_int_equal(json_unpack(row, "{s:s,s:F,s:F}", "row", &name, "best", &best, "spread", &spread), 0);
+	assert_int_equal(json_unpack(row, "{s:s,s:F,s:F}", "row", &name, "best", &best, "spread", &spread),
+			 0);
 	assert_string_equal(name, "fast");
 	assert_float_equal(best, 4, 1e-9);
 	assert_float_equal(spread, 1, 1e-9);
 	assert_int_equal(json_array_size(json_object_get(row, "samples")), 3);
-	assert_int_equal(json_unpack(json_array_get(json_object_get(row, "samples"), 1), "{s:s}", "mode_active", &mode), 0);
+	assert_int_equal(json_unpack(json_array_get(json_object_get(row, "samples"), 1), "{s:s}",
+				     "mode_active", &mode),
+			 0);
 	assert_string_equal(mode, "two");
-	assert_int_equal(json_array_size(targets), 3); /* one of them: not measured */
+	assert_int_equal(json_array_size(targets), 3); /* one has a row that was not asked for */
+	assert_string_equal(json_string_value(json_object_get(json_array_get(targets, 0), "result")),
+			    "met, the aim too");
+	assert_null(json_object_get(json_array_get(targets, 2), "result"));
 	json_decref(rows);
 	json_decref(targets);
 }
@@ -315,14 +334,16 @@ static void json_of_a_failed_row_has_no_result(void **state)
 	(void)state;
 	strcpy(results->rows[0].why, "the sky fell");
 	rows = results_rows_json(results);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "failed")), "the sky fell");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "failed")),
+			    "the sky fell");
 	assert_null(json_object_get(json_array_get(rows, 0), "best"));
 	json_decref(rows);
 }
 
 /* --- noise --- */
 
-#define STAT(pid, name, ppid, flags) pid " (" name ") R " ppid " 7 8 9 10 " flags " 11 12 13 14 100 20 3 4 15 16"
+#define STAT(pid, name, ppid, flags)                                                                         \
+	pid " (" name ") R " ppid " 7 8 9 10 " flags " 11 12 13 14 100 20 3 4 15 16"
 
 static uint64_t ticks_of(const char *stat)
 {
@@ -453,6 +474,7 @@ int main(void)
 		cmocka_unit_test(the_spread_is_the_range_over_the_maximum),
 		cmocka_unit_test(the_most_disturbed_sample_is_told),
 		cmocka_unit_test(a_bound_itself_is_met),
+		cmocka_unit_test(a_ratio_without_a_bound_is_told_and_not_judged),
 		cmocka_unit_test(what_was_not_measured_is_not_judged),
 		cmocka_unit_test(the_table_has_samples_path_and_verdicts),
 		cmocka_unit_test(a_failed_row_says_why),
@@ -470,7 +492,8 @@ int main(void)
 		cmocka_unit_test(it_goes_from_one_end_of_the_wire_to_the_other),
 		cmocka_unit_test(the_ip_header_has_a_checksum_and_udp_has_none),
 	};
-	int failed = cmocka_run_group_tests_name("histogram", histogram_tests, histogram_setup, histogram_teardown);
+	int failed = cmocka_run_group_tests_name("histogram", histogram_tests, histogram_setup,
+						 histogram_teardown);
 
 	return failed + cmocka_run_group_tests_name("measure", tests, NULL, NULL);
 }

@@ -77,7 +77,8 @@ static int options_parse(const struct cli *cli, int argc, char **argv, struct st
 		else if (!strcmp(argv[i], "--only") && i + 1 < argc)
 			options->only = argv[++i];
 		else
-			return cli_usage(cli, "bench steer: unexpected '%s'; expected [--quick] [--only PATTERN]",
+			return cli_usage(cli,
+					 "bench steer: unexpected '%s'; expected [--quick] [--only PATTERN]",
 					 argv[i]);
 	}
 	return options->only && !row_exists(options->only) ? only_wrong(cli, options->only) : CLI_OK;
@@ -86,13 +87,15 @@ static int options_parse(const struct cli *cli, int argc, char **argv, struct st
 static int steer_json(const struct cli *cli, const struct steer_bench_options *options,
 		      const struct results *results, const struct environment *e)
 {
-	json_t *environment = json_pack("{s:s,s:s,s:s,s:I,s:s}", "system", e->uname.sysname, "release", e->uname.release,
-					"cpu", e->cpu, "cores", (json_int_t)e->n_cpus, "machine", e->uname.machine);
+	json_t *environment =
+		json_pack("{s:s,s:s,s:s,s:I,s:s}", "system", e->uname.sysname, "release", e->uname.release,
+			  "cpu", e->cpu, "cores", (json_int_t)e->n_cpus, "machine", e->uname.machine);
 
 	return cli_json(cli, "bench",
-			json_pack("{s:s,s:s,s:s,s:o,s:o,s:o}", "name", "steer", "profile", options->quick ? "quick" : "full",
-				  "git_rev", version_git_rev(), "environment", environment, "rows",
-				  results_rows_json(results), "targets", results_targets_json(results)));
+			json_pack("{s:s,s:s,s:s,s:o,s:o,s:o}", "name", "steer", "profile",
+				  options->quick ? "quick" : "full", "git_rev", version_git_rev(),
+				  "environment", environment, "rows", results_rows_json(results), "targets",
+				  results_targets_json(results)));
 }
 
 static int steer_print(const struct steer_bench_options *options, const struct results *results,
@@ -129,13 +132,14 @@ static int bench_steer(struct cli *cli, int argc, char **argv)
 	if (ret)
 		return cli_failed(cli, "bench steer: %s", why);
 	environment_read(&environment);
-	ret = cli->json ? steer_json(cli, &options, &results, &environment) :
-			  steer_print(&options, &results, &environment);
+	ret = cli->json ? steer_json(cli, &options, &results, &environment)
+			: steer_print(&options, &results, &environment);
 	return ret || rows_failed(&results) ? CLI_FAILED : CLI_OK;
 }
 
 static const struct cli_verb verbs[] = {
-	{ "steer", bench_steer, "[--quick] [--only PATTERN]", "the datagram path against the kernel's own; PATTERN picks rows" },
+	{ "steer", bench_steer, "[--quick] [--only PATTERN]",
+	  "the datagram path against the kernel's own; PATTERN picks rows" },
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -18,7 +18,10 @@
 _Static_assert(BENCH_WORKERS == LAB_WIDE_QUEUES, "each worker has a queue of its own");
 _Static_assert(LOADER_WHY_LEN == LAB_WHY_LEN && SERVICE_WHY_LEN <= LAB_WHY_LEN, "sentences fit");
 
-/* All answer to the server's address, whichever wire it came by. What has no route is counted as such and dropped. */
+/*
+ * All answer to the server's address, whichever wire it came by. What has no route is counted as such and
+ * dropped.
+ */
 static const struct service_spec specs[BENCH_SERVICES] = {
 	[BENCH_HASH] = { "hash", "udp", "0.0.0.0:7001", "xsr", "drop", .dense = "0" },
 	[BENCH_DENSE] = { "dense", "udp", "0.0.0.0:7002", "xsr", "drop", .dense = "1000000" },
@@ -55,7 +58,8 @@ static int cpus_choose(struct bench *b, char why[LAB_WHY_LEN])
 			*cpus[n++] = cpu;
 	if (n < 2) {
 		snprintf(why, LAB_WHY_LEN,
-			 "two cores are needed, one for the traffic and one for the workers; %d may be used", n);
+			 "two cores are needed, one for the traffic and one for the workers; %d may be used",
+			 n);
 		return -EINVAL;
 	}
 	/* Core N's frames arrive on queue N, worker N's own is queue N: see lab.h. */
@@ -121,7 +125,8 @@ static int services_add(struct bench *b, char why[LAB_WHY_LEN])
 		ret = service_add(b->maps, &service);
 		b->services[i] = ret;
 		if (ret < 0)
-			snprintf(why, LAB_WHY_LEN, "cannot add service '%s': %s", specs[i].name, strerror(-ret));
+			snprintf(why, LAB_WHY_LEN, "cannot add service '%s': %s", specs[i].name,
+				 strerror(-ret));
 	}
 	maps_unlock(b->maps);
 	return ret < 0 ? ret : 0;
@@ -150,24 +155,14 @@ int bench_open(struct bench *b, const struct bench_profile *profile, char why[LA
 	return ret;
 }
 
-static void dir_remove(struct bench *b)
-{
-	char path[64];
-
-	if (!b->dir[0])
-		return;
-	snprintf(path, sizeof(path), "%s/routes", b->dir);
-	unlink(path);
-	rmdir(b->dir);
-}
-
 void bench_close(struct bench *b)
 {
 	traffic_close(b->traffic);
 	if (b->steer_fd >= 0)
 		close(b->steer_fd);
 	maps_close(b->maps);
-	dir_remove(b);
+	if (b->file[0])
+		unlink(b->file);
 	lab_close(&b->lab);
 	program_unload(BENCH_INSTANCE, true, (char[LAB_WHY_LEN]){});
 	sigprocmask(SIG_UNBLOCK, &b->signals, NULL);

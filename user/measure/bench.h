@@ -15,17 +15,17 @@
 #include "traffic.h"
 
 #define BENCH_INSTANCE "xsr-bench"
-#define BENCH_WORKERS 2 /* one for each queue of the wide wire */
+#define BENCH_WORKERS 2             /* one for each queue of the wide wire */
 #define BENCH_ID_FIRST (1ULL << 48) /* as xsr hands them out: generation 1, node 0, index 0 */
 #define BENCH_ROUTES 1000000
 #define BENCH_SESSIONS 1000 /* hot ones */
 
 /* Each has a port of its own; its routes lead all to the same target. */
 enum bench_service {
-	BENCH_HASH,	/* BENCH_ROUTES hashed routes: drop */
-	BENCH_DENSE,	/* BENCH_ROUTES dense routes: drop */
-	BENCH_OWN,	/* BENCH_SESSIONS hashed routes: the worker whose own queue the traffic arrives on */
-	BENCH_OTHER,	/* the same: the other worker, whose own queue is the other one */
+	BENCH_HASH,  /* up to BENCH_ROUTES hashed routes: drop */
+	BENCH_DENSE, /* up to BENCH_ROUTES dense routes: drop */
+	BENCH_OWN,   /* hashed routes: the worker whose own queue the traffic arrives on */
+	BENCH_OTHER, /* the same: the other worker, whose own queue is the other one */
 	BENCH_SERVICES
 };
 
@@ -45,9 +45,10 @@ struct bench {
 	int cpu_traffic, cpu_worker;
 	unsigned int own_worker; /* of BENCH_OWN */
 	uint32_t services[BENCH_SERVICES];
-	bool routes_loaded[BENCH_SERVICES];
-	char dir[32]; /* for files; "" = none yet */
-	sigset_t signals; /* held back, and looked at by bench_sleep() */
+	uint32_t routes[BENCH_SERVICES]; /* that are loaded */
+	char file[32];                   /* of routes; "" = none yet */
+	uint32_t file_routes;            /* in it */
+	sigset_t signals;                /* held back, and looked at by bench_sleep() */
 };
 
 /*
@@ -67,13 +68,17 @@ uint16_t bench_port(enum bench_service service);
 /* The whole of its IDs, or the first n. */
 struct traffic_ids bench_ids(const struct bench *b, enum bench_service service, uint32_t n);
 
-/* Loads the service's routes, if they are not there yet. 0, or -errno with a sentence. */
-int bench_routes_load(struct bench *b, enum bench_service service, char why[LAB_WHY_LEN]);
+/*
+ * Sees to it that the service has its first n routes, if they are not there yet. 0, or -errno with a
+ * sentence.
+ */
+int bench_routes_load(struct bench *b, enum bench_service service, uint32_t n, char why[LAB_WHY_LEN]);
 
 /*
- * Imports BENCH_ROUTES routes into BENCH_HASH or BENCH_DENSE, which are emptied before, by the command `xsr route
+ * Imports n routes into BENCH_HASH or BENCH_DENSE, which are emptied before, by the command `xsr route
  * import`. 0 and how long the command says that it took, or -errno with a sentence.
  */
-int bench_import(struct bench *b, enum bench_service service, double *seconds, char why[LAB_WHY_LEN]);
+int bench_import(struct bench *b, enum bench_service service, uint32_t n, double *seconds,
+		 char why[LAB_WHY_LEN]);
 
 #endif /* XSR_BENCH_H */

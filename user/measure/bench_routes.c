@@ -2,6 +2,7 @@
 /* The routes of the bench's services. The many come by the command that an operator would use. */
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 
 static const char *const names[BENCH_SERVICES] = { "hash", "dense", "own", "other" };
 
-static int file_fill(const char *path)
+static int file_fill(const char *path, uint32_t n)
 {
 	FILE *file = fopen(path, "w");
 	int ret = 0;
@@ -24,39 +25,43 @@ static int file_fill(const char *path)
 
 	if (!file)
 		return -errno;
-	for (i = 0; i < BENCH_ROUTES && ret >= 0; i++)
+	for (i = 0; i < n && ret >= 0; i++)
 		ret = fprintf(file, "0x%llx drop\n", (unsigned long long)(BENCH_ID_FIRST + i));
 	if (fclose(file) || ret < 0)
 		return -EIO;
 	return 0;
 }
 
-/* The file serves both tables: the service decides which one holds an ID. */
-static int file_ensure(struct bench *b, char path[64], char why[LAB_WHY_LEN])
+/* A file of n routes serves both tables: the service decides which one holds an ID. */
+static int file_make(struct bench *b, uint32_t n, char why[LAB_WHY_LEN])
 {
-	char dir[] = "/tmp/xsr-bench-XXXXXX";
-	int ret = 0;
+	int ret;
 
-	if (!b->dir[0]) {
-		if (!mkdtemp(dir)) {
-			snprintf(why, LAB_WHY_LEN, "cannot make a directory in /tmp: %s", strerror(errno));
+	if (b->file_routes == n)
+		return 0;
+	if (!b->file[0]) {
+		snprintf(b->file, sizeof(b->file), "/tmp/xsr-bench-XXXXXX");
+		ret = mkstemp(b->file);
+		if (ret < 0) {
+			snprintf(why, LAB_WHY_LEN, "cannot make a file in /tmp: %s", strerror(errno));
+			b->file[0] = 0;
 			return -EIO;
 		}
-		snprintf(b->dir, sizeof(b->dir), "%s", dir);
+		close(ret);
 	}
-	snprintf(path, 64, "%s/routes", b->dir);
-	if (access(path, F_OK))
-		ret = file_fill(path);
+	b->file_routes = n;
+	ret = file_fill(b->file, n);
 	if (ret)
-		snprintf(why, LAB_WHY_LEN, "cannot write %s: %s", path, strerror(-ret));
+		snprintf(why, LAB_WHY_LEN, "cannot write %s: %s", b->file, strerror(-ret));
 	return ret;
 }
 
 /* Our own command with these words; what it prints, as JSON, or NULL after a sentence. */
 static json_t *xsr_run(const char *verb, const char *service, const char *file, char why[LAB_WHY_LEN])
 {
-	const char *const argv[] = { "/proc/self/exe", "--json", "--name", BENCH_INSTANCE, "route", verb, service, file,
-				     NULL };
+	const char *const argv[] = {
+		"/proc/self/exe", "--json", "--name", BENCH_INSTANCE, "route", verb, service, file, NULL,
+	};
 	char out[OUTPUT_LEN];
 	json_t *json = NULL;
 	int ret = command_run(argv, out, sizeof(out), 0);
@@ -68,35 +73,37 @@ static json_t *xsr_run(const char *verb, const char *service, const char *file, 
 	return json;
 }
 
-int bench_import(struct bench *b, enum bench_service service, double *seconds, char why[LAB_WHY_LEN])
+int bench_import(struct bench *b, enum bench_service service, uint32_t n, double *seconds,
+		 char why[LAB_WHY_LEN])
 {
 	json_t *flushed, *imported;
-	char path[64];
-	int ret = file_ensure(b, path, why);
+	int ret = file_make(b, n, why);
 
 	if (ret)
 		return ret;
+	b->routes[service] = 0;
 	flushed = xsr_run("flush", names[service], NULL, why);
-	imported = flushed ? xsr_run("import", names[service], path, why) : NULL;
+	imported = flushed ? xsr_run("import", names[service], b->file, why) : NULL;
 	if (!imported || json_unpack(imported, "{s:{s:F}}", "import", "seconds", seconds))
 		ret = -EIO;
+	else
+		b->routes[service] = n;
 	json_decref(flushed);
 	json_decref(imported);
-	b->routes_loaded[service] = !ret;
 	return ret;
 }
 
 /* Few, and to a worker that does not run yet: the library's way gives no warnings. */
-static int worker_routes_load(struct bench *b, enum bench_service service)
+static int worker_routes_load(struct bench *b, enum bench_service service, uint32_t n)
 {
-	struct route_entry *entries = calloc(BENCH_SESSIONS, sizeof(*entries));
+	struct route_entry *entries = calloc(n, sizeof(*entries));
 	struct xsr_service s;
 	size_t i, bad;
 	int ret;
 
 	if (!entries)
 		return -ENOMEM;
-	for (i = 0; i < BENCH_SESSIONS; i++) {
+	for (i = 0; i < n; i++) {
 		entries[i].id = BENCH_ID_FIRST + i;
 		entries[i].route.action = XSR_ACTION_WORKER;
 		entries[i].route.target = bench_worker(b, service);
@@ -104,24 +111,32 @@ static int worker_routes_load(struct bench *b, enum bench_service service)
 	maps_lock(b->maps);
 	ret = service_at(b->maps, b->services[service], &s);
 	if (!ret)
-		ret = route_import(b->maps, b->services[service], &s, entries, BENCH_SESSIONS, &bad, NULL, NULL);
+		ret = route_import(b->maps, b->services[service], &s, entries, n, &bad, NULL, NULL);
 	maps_unlock(b->maps);
 	free(entries);
 	return ret;
 }
 
-int bench_routes_load(struct bench *b, enum bench_service service, char why[LAB_WHY_LEN])
+/* Of the hash table each route costs all others something: it holds what is asked for and no more. */
+static bool routes_there(const struct bench *b, enum bench_service service, uint32_t n)
+{
+	return service == BENCH_HASH ? b->routes[service] == n : b->routes[service] >= n;
+}
+
+int bench_routes_load(struct bench *b, enum bench_service service, uint32_t n, char why[LAB_WHY_LEN])
 {
 	double seconds;
 	int ret;
 
-	if (b->routes_loaded[service])
+	if (routes_there(b, service, n))
 		return 0;
 	if (service == BENCH_HASH || service == BENCH_DENSE)
-		return bench_import(b, service, &seconds, why);
-	ret = worker_routes_load(b, service);
+		return bench_import(b, service, n, &seconds, why);
+	ret = worker_routes_load(b, service, n);
 	if (ret)
-		snprintf(why, LAB_WHY_LEN, "cannot add the routes of '%s': %s", names[service], strerror(-ret));
-	b->routes_loaded[service] = !ret;
+		snprintf(why, LAB_WHY_LEN, "cannot add the routes of '%s': %s", names[service],
+			 strerror(-ret));
+	else
+		b->routes[service] = n;
 	return ret;
 }

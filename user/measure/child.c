@@ -106,7 +106,8 @@ bool child_alive(struct child *child, char why[LAB_WHY_LEN])
 	if (child->pid && waitpid(child->pid, &status, WNOHANG) == 0)
 		return true;
 	if (child->pid && why)
-		snprintf(why, LAB_WHY_LEN, "%s", child->report->why[0] ? child->report->why : "a part of it died");
+		snprintf(why, LAB_WHY_LEN, "%s",
+			 child->report->why[0] ? child->report->why : "a part of it died");
 	child->pid = 0;
 	return false;
 }
@@ -133,7 +134,8 @@ int child_start(struct child *child, const struct child_params *params, char why
 	int ret;
 
 	*child = (struct child){};
-	child->report = mmap(NULL, sizeof(*child->report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	child->report =
+		mmap(NULL, sizeof(*child->report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (child->report == MAP_FAILED) {
 		child->report = NULL;
 		snprintf(why, LAB_WHY_LEN, "no memory");

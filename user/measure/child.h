@@ -19,12 +19,12 @@ enum child_state { CHILD_STARTING, CHILD_READY, CHILD_FAILED };
 
 /* What a child tells its parent, in memory that both see. */
 struct child_report {
-	atomic_int state;	     /* enum child_state */
-	char mode[CHILD_MODE_LEN];   /* the path that really runs; set when ready */
-	char why[LAB_WHY_LEN];	     /* set when failed */
+	atomic_int state;                      /* enum child_state */
+	char mode[CHILD_MODE_LEN];             /* the path that really runs; set when ready */
+	char why[LAB_WHY_LEN];                 /* set when failed */
 	_Alignas(64) atomic_ullong n_messages; /* served so far */
 	_Alignas(64) atomic_bool stopping;
-	uint64_t n_lost;	     /* pings that were not answered in time */
+	uint64_t n_lost; /* pings that were not answered in time */
 	struct histogram rtt_ns;
 };
 
@@ -33,8 +33,8 @@ struct child_params {
 	enum lab_side side;
 	int cpu;
 	/*
-	 * The child's life: says child_ready(), works until child_stopping(), returns 0 or -errno. If it fails
-	 * there is a sentence in report->why.
+	 * The child's life: says child_ready(), works until child_stopping(), returns 0 or -errno. If it
+	 * fails there is a sentence in report->why.
 	 */
 	int (*main)(struct child_report *report, const void *arg);
 	const void *arg; /* borrowed by the child: a copy, as of now */

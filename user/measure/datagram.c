@@ -13,7 +13,8 @@
 #define IPV4_ADDR_AT 12 /* in a peer's 16 bytes */
 
 /* As if `to` had sent us something: that is what answers are built from. */
-static void peer_fill(struct xsr_peer *peer, const struct lab_device *from, const struct lab_device *to, uint16_t port)
+static void peer_fill(struct xsr_peer *peer, const struct lab_device *from, const struct lab_device *to,
+		      uint16_t port)
 {
 	struct ethhdr eth = { .h_proto = htobe16(ETH_P_IP) };
 
@@ -30,8 +31,8 @@ static void peer_fill(struct xsr_peer *peer, const struct lab_device *from, cons
 	memcpy(peer->link, &eth, sizeof(eth));
 }
 
-uint32_t datagram_fill(uint8_t frame[DATAGRAM_MAX], const struct lab_device *from, const struct lab_device *to,
-		       uint16_t port, uint32_t payload_len, uint64_t id)
+uint32_t datagram_fill(uint8_t frame[DATAGRAM_MAX], const struct lab_device *from,
+		       const struct lab_device *to, uint16_t port, uint32_t payload_len, uint64_t id)
 {
 	const struct xsr_frame header = {
 		.len = htobe32(payload_len - sizeof(header.len)),

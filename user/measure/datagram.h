@@ -16,8 +16,8 @@
  * Writes an ECHO_REQ of `payload_len` bytes (24 .. 1458) from one end of a wire to a port of the other. UDP's
  * checksum is absent, as IPv4 allows: the ID and the number change in place. Returns the frame's length.
  */
-uint32_t datagram_fill(uint8_t frame[DATAGRAM_MAX], const struct lab_device *from, const struct lab_device *to,
-		       uint16_t port, uint32_t payload_len, uint64_t id);
+uint32_t datagram_fill(uint8_t frame[DATAGRAM_MAX], const struct lab_device *from,
+		       const struct lab_device *to, uint16_t port, uint32_t payload_len, uint64_t id);
 
 /* The frame of ours in it. */
 static inline struct xsr_frame *datagram_frame(uint8_t *frame)

@@ -37,7 +37,8 @@ static int ask(int socket_fd, const char *ifname, void *request)
 
 static int stats_count(int socket_fd, const char *ifname)
 {
-	struct stats_count count = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_STATS } };
+	struct stats_count count = { .info = { .cmd = ETHTOOL_GSSET_INFO,
+					       .sset_mask = 1ULL << ETH_SS_STATS } };
 	int ret = ask(socket_fd, ifname, &count);
 
 	if (ret)

@@ -9,8 +9,8 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_BITS 7	  /* behind the leading one */
-#define HISTOGRAM_VALUE_BITS 40	  /* 18 minutes, in ns; what is longer counts as that */
+#define HISTOGRAM_BITS 7        /* behind the leading one */
+#define HISTOGRAM_VALUE_BITS 40 /* 18 minutes, in ns; what is longer counts as that */
 #define HISTOGRAM_BUCKETS ((HISTOGRAM_VALUE_BITS - HISTOGRAM_BITS + 1) << HISTOGRAM_BITS)
 
 struct histogram {

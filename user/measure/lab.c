@@ -28,12 +28,14 @@
 static const char *const netns_names[LAB_SIDES] = { CLIENT, SERVER };
 
 static const struct lab_device devices[LAB_WIRES][LAB_SIDES] = {
-	[LAB_WIDE] = { { .name = "wide", .mac = { 2, 0, 0, 0, 1, 1 } }, { .name = "wide", .mac = { 2, 0, 0, 0, 1, 2 } } },
+	[LAB_WIDE] = { { .name = "wide", .mac = { 2, 0, 0, 0, 1, 1 } },
+		       { .name = "wide", .mac = { 2, 0, 0, 0, 1, 2 } } },
 	[LAB_NARROW] = { { .name = "narrow", .mac = { 2, 0, 0, 0, 2, 1 } },
 			 { .name = "narrow", .mac = { 2, 0, 0, 0, 2, 2 } } },
 };
 
-static const char *const addrs[LAB_WIRES][LAB_SIDES] = { { "10.99.1.1", "10.99.1.2" }, { "10.99.2.1", "10.99.2.2" } };
+static const char *const addrs[LAB_WIRES][LAB_SIDES] = { { "10.99.1.1", "10.99.1.2" },
+							 { "10.99.2.1", "10.99.2.2" } };
 
 /*
  * No link-local addresses, so nothing but our traffic is on the wires; neighbours by hand, as XDP programs

@@ -27,8 +27,8 @@ struct lab_device {
 };
 
 struct lab {
-	int lock_fd;	       /* one bench at a time on this host */
-	int home_fd;	       /* the namespace that we came from */
+	int lock_fd; /* one bench at a time on this host */
+	int home_fd; /* the namespace that we came from */
 	int netns[LAB_SIDES];
 	int sockets[LAB_SIDES]; /* any socket of that namespace, to ask its devices */
 	struct lab_device devices[LAB_WIRES][LAB_SIDES];
@@ -45,7 +45,10 @@ void lab_close(struct lab *lab);
 int lab_enter(const struct lab *lab, enum lab_side side);
 int lab_leave(const struct lab *lab);
 
-/* Runs the XDP program on the device, natively, in place of what ran there; prog_fd -1 takes it off. 0 or -errno. */
+/*
+ * Runs the XDP program on the device, natively, in place of what ran there; prog_fd -1 takes it off. 0 or
+ * -errno.
+ */
 int lab_attach(const struct lab *lab, enum lab_wire wire, enum lab_side side, int prog_fd);
 
 /* Frames that the device's XDP program has seen so far, on all queues; 0 if the driver does not tell. */

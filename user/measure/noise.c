@@ -23,8 +23,8 @@ bool noise_parse_process(const char *stat, pid_t self, uint64_t *ticks)
 	unsigned int flags;
 	int ppid;
 
-	if (!rest || sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld", &ppid, &flags,
-			    &utime, &stime, &cutime, &cstime) != 6)
+	if (!rest || sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld", &ppid,
+			    &flags, &utime, &stime, &cutime, &cstime) != 6)
 		return false;
 	if (flags & KERNEL_THREAD || atoi(stat) == self || ppid == self)
 		return false;

@@ -13,7 +13,7 @@
 
 struct noise {
 	uint64_t foreign_ticks; /* of all foreign processes */
-	uint64_t stolen_ticks;	/* by the hypervisor, of all cores */
+	uint64_t stolen_ticks;  /* by the hypervisor, of all cores */
 	uint64_t time_ns;
 };
 

@@ -54,9 +54,11 @@ static int rings_map(struct pinger *p)
 
 	if (getsockopt(p->fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len))
 		return -errno;
-	ret = umem_ring_map(p->fd, &p->rx_ring, &off.rx, XDP_PGOFF_RX_RING, N_FRAMES, sizeof(struct xdp_desc));
+	ret = umem_ring_map(p->fd, &p->rx_ring, &off.rx, XDP_PGOFF_RX_RING, N_FRAMES,
+			    sizeof(struct xdp_desc));
 	if (!ret)
-		ret = umem_ring_map(p->fd, &p->tx_ring, &off.tx, XDP_PGOFF_TX_RING, N_FRAMES, sizeof(struct xdp_desc));
+		ret = umem_ring_map(p->fd, &p->tx_ring, &off.tx, XDP_PGOFF_TX_RING, N_FRAMES,
+				    sizeof(struct xdp_desc));
 	if (ret)
 		return ret;
 	umem_ring_cons(&p->rx, &p->rx_ring, &off.rx, N_FRAMES);
@@ -104,7 +106,8 @@ static int pinger_open(struct pinger *p)
 	if (!ret && umem_take(p->queue, &p->frame, 1) != 1)
 		ret = -ENOMEM;
 	if (ret) {
-		snprintf(p->report->why, sizeof(p->report->why), "cannot open the client's AF_XDP socket: %s", strerror(-ret));
+		snprintf(p->report->why, sizeof(p->report->why), "cannot open the client's AF_XDP socket: %s",
+			 strerror(-ret));
 		return ret;
 	}
 	memcpy(p->umem->area + p->frame, p->p->frame, p->p->frame_len);
@@ -140,7 +143,8 @@ static bool answer_receive(struct pinger *p)
 		return false;
 	desc = xsk_ring_cons__rx_desc(&p->rx, at);
 	frame = datagram_frame(p->umem->area + desc->addr);
-	found = desc->len == p->p->frame_len && frame->type == XSR_FRAME_ECHO_REP && be64toh(frame->seq) == p->seq;
+	found = desc->len == p->p->frame_len && frame->type == XSR_FRAME_ECHO_REP &&
+		be64toh(frame->seq) == p->seq;
 	addr = umem_frame(p->umem, desc->addr);
 	xsk_ring_cons__release(&p->rx, 1);
 	umem_put(p->umem, p->queue, &addr, 1);
@@ -171,7 +175,8 @@ static int pings_run(struct pinger *p)
 		now_ns = clock_now_ns();
 		n_lost = rtt_ns ? 0 : n_lost + 1;
 		if (n_lost == LOST_MAX) {
-			snprintf(p->report->why, sizeof(p->report->why), "%u pings in a row were not answered", n_lost);
+			snprintf(p->report->why, sizeof(p->report->why),
+				 "%u pings in a row were not answered", n_lost);
 			return -ETIMEDOUT;
 		}
 		if (now_ns < record_ns)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The one client of all round trip times: an AF_XDP socket on the client's end of the narrow wire, spinning, one
- * ping in flight. What it costs itself is in every row alike.
+ * The one client of all round trip times: an AF_XDP socket on the client's end of the narrow wire, spinning,
+ * one ping in flight. What it costs itself is in every row alike.
  */
 #ifndef XSR_PINGER_H
 #define XSR_PINGER_H
@@ -13,7 +13,7 @@
 
 struct pinger_params {
 	const char *device;
-	int sockets_fd;	     /* the XSKMAP of the program on that device */
+	int sockets_fd; /* the XSKMAP of the program on that device */
 	uint64_t warmup_ns;
 	uint64_t measure_ns;
 	uint8_t frame[DATAGRAM_MAX]; /* the ping; its number counts up */

@@ -73,6 +73,8 @@ enum target_verdict target_judge(const struct results *results, const struct tar
 	if (!row_value(results, t->row, &of) || (t->over && !row_value(results, t->over, &over)) || over <= 0)
 		return TARGET_NOT_MEASURED;
 	*value = of / over;
+	if (t->target == 0)
+		return TARGET_NONE;
 	if (t->at_most ? *value <= t->aim : *value >= t->aim)
 		return TARGET_AIM_MET;
 	return (t->at_most ? *value <= t->target : *value >= t->target) ? TARGET_MET : TARGET_MISSED;
@@ -82,6 +84,7 @@ const char *target_verdict_name(enum target_verdict verdict)
 {
 	static const char *const names[] = {
 		[TARGET_NOT_MEASURED] = "not measured",
+		[TARGET_NONE] = "",
 		[TARGET_MISSED] = "MISSED",
 		[TARGET_MET] = "met",
 		[TARGET_AIM_MET] = "met, the aim too",
@@ -112,7 +115,8 @@ static void row_print(const struct result *r, FILE *out)
 	}
 	fprintf(out, " %8.*f %-4s", decimals(best->value), best->value, r->unit);
 	if (best->p99 > 0)
-		fprintf(out, " %7.*f %7.*f", decimals(best->p99), best->p99, decimals(best->p999), best->p999);
+		fprintf(out, " %7.*f %7.*f", decimals(best->p99), best->p99, decimals(best->p999),
+			best->p999);
 	else
 		fprintf(out, " %7s %7s", "", "");
 	fprintf(out, " %5.1f%% %5.0f%%  %-22s ", 100 * result_spread(r), result_foreign(r), best->mode);
@@ -122,20 +126,26 @@ static void row_print(const struct result *r, FILE *out)
 }
 
 /* Targets of rows that were not asked for are left out. */
+static bool target_asked(const struct results *results, const struct target *t)
+{
+	return results_find(results, t->row) && (!t->over || results_find(results, t->over));
+}
+
 static void target_print(const struct results *results, const struct target *t, FILE *out)
 {
 	const char *relation = t->at_most ? "<=" : ">=";
 	double value;
 	enum target_verdict verdict = target_judge(results, t, &value);
 
-	if (!results_find(results, t->row))
-		return;
 	fprintf(out, "%-48s ", t->name);
 	if (verdict == TARGET_NOT_MEASURED)
-		fprintf(out, "%8s", "");
+		fprintf(out, "%8s", "-");
 	else
 		fprintf(out, "%8.*f", decimals(value), value);
-	fprintf(out, "   %s %-7.4g %s %-7.4g %s\n", relation, t->target, relation, t->aim, target_verdict_name(verdict));
+	if (t->target != 0)
+		fprintf(out, "   %s %-7.4g %s %-7.4g %s", relation, t->target, relation, t->aim,
+			target_verdict_name(verdict));
+	fputc('\n', out);
 }
 
 static void notes_print(const struct results *results, FILE *out)
@@ -149,7 +159,9 @@ static void notes_print(const struct results *results, FILE *out)
 		n_lost += best && best->n_lost;
 	}
 	if (n_disturbed)
-		fprintf(out, "note: other processes used the processors during %u row(s), see `others` (100%% = one core)\n",
+		fprintf(out,
+			"note: other processes used the processors during %u row(s), see `others` (100%% = "
+			"one core)\n",
 			n_disturbed);
 	if (n_lost)
 		fprintf(out, "note: pings were lost in %u row(s)\n", n_lost);
@@ -160,13 +172,14 @@ void results_print(const struct results *results, FILE *out)
 	const struct target *t;
 	unsigned int i;
 
-	fprintf(out, "%-24s %5s %8s %-4s %7s %7s %6s %6s  %-22s  %s\n", "row", "bytes", "best", "", "p99", "p99.9", "spread",
-		"others", "path", "samples");
+	fprintf(out, "%-24s %5s %8s %-4s %7s %7s %6s %6s  %-22s  %s\n", "row", "bytes", "best", "", "p99",
+		"p99.9", "spread", "others", "path", "samples");
 	for (i = 0; i < results->n_rows; i++)
 		row_print(&results->rows[i], out);
 	fprintf(out, "\n%-48s %8s   %-10s %-10s %s\n", "target", "value", "target", "aim", "result");
 	for (t = results->targets; t->name; t++)
-		target_print(results, t, out);
+		if (target_asked(results, t))
+			target_print(results, t, out);
 	notes_print(results, out);
 }
 
@@ -176,16 +189,16 @@ static json_t *sample_json(const struct sample *s)
 				 "mode_active", s->mode);
 
 	if (s->p99 > 0)
-		json_object_update_new(json, json_pack("{s:f,s:f,s:I}", "p99", s->p99, "p999", s->p999, "lost",
-						       (json_int_t)s->n_lost));
+		json_object_update_new(json, json_pack("{s:f,s:f,s:I}", "p99", s->p99, "p999", s->p999,
+						       "lost", (json_int_t)s->n_lost));
 	return json;
 }
 
 static json_t *row_json(const struct result *r)
 {
 	const struct sample *best = result_best(r);
-	json_t *json = json_pack("{s:s,s:s,s:i,s:b}", "row", r->name, "unit", r->unit, "bytes", (int)r->payload_len,
-				 "lower_is_better", r->lower_is_better);
+	json_t *json = json_pack("{s:s,s:s,s:i,s:b}", "row", r->name, "unit", r->unit, "bytes",
+				 (int)r->payload_len, "lower_is_better", r->lower_is_better);
 	json_t *samples = json_array();
 	unsigned int i;
 
@@ -210,22 +223,28 @@ json_t *results_rows_json(const struct results *results)
 	return rows;
 }
 
+static json_t *target_json(const struct results *results, const struct target *t)
+{
+	double value;
+	enum target_verdict verdict = target_judge(results, t, &value);
+	json_t *json = json_pack("{s:s,s:s,s:s?,s:o}", "name", t->name, "row", t->row, "over", t->over,
+				 "value", verdict == TARGET_NOT_MEASURED ? json_null() : json_real(value));
+
+	if (t->target != 0)
+		json_object_update_new(json,
+				       json_pack("{s:s,s:f,s:f,s:s}", "relation",
+						 t->at_most ? "at_most" : "at_least", "target", t->target,
+						 "aim", t->aim, "result", target_verdict_name(verdict)));
+	return json;
+}
+
 json_t *results_targets_json(const struct results *results)
 {
 	json_t *targets = json_array();
 	const struct target *t;
 
-	for (t = results->targets; t->name; t++) {
-		double value;
-		enum target_verdict verdict = target_judge(results, t, &value);
-
-		if (!results_find(results, t->row))
-			continue;
-		json_array_append_new(targets, json_pack("{s:s,s:o,s:s,s:f,s:f,s:s}", "name", t->name, "value",
-							 verdict == TARGET_NOT_MEASURED ? json_null() : json_real(value),
-							 "relation", t->at_most ? "at_most" : "at_least", "target",
-							 t->target, "aim", t->aim, "result",
-							 target_verdict_name(verdict)));
-	}
+	for (t = results->targets; t->name; t++)
+		if (target_asked(results, t))
+			json_array_append_new(targets, target_json(results, t));
 	return targets;
 }

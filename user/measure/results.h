@@ -18,10 +18,10 @@
 
 /* One measurement of a row. */
 struct sample {
-	double value;		/* of latencies: the median */
-	double p99, p999;	/* of latencies, else 0 */
-	double foreign_percent; /* of one core, used by others meanwhile */
-	unsigned long long n_lost; /* pings without an answer */
+	double value;               /* of latencies: the median */
+	double p99, p999;           /* of latencies, else 0 */
+	double foreign_percent;     /* of one core, used by others meanwhile */
+	unsigned long long n_lost;  /* pings without an answer */
 	char mode[RESULT_MODE_LEN]; /* the path that really ran */
 };
 
@@ -39,11 +39,11 @@ struct result {
 struct target {
 	const char *name;
 	const char *row, *over; /* over NULL: the row's value itself */
-	bool at_most;		/* else at least */
-	double target, aim;	/* what must be, and what is hoped for */
+	bool at_most;           /* else at least */
+	double target, aim;     /* what must be, and what is hoped for; target 0: told, not judged */
 };
 
-enum target_verdict { TARGET_NOT_MEASURED, TARGET_MISSED, TARGET_MET, TARGET_AIM_MET };
+enum target_verdict { TARGET_NOT_MEASURED, TARGET_NONE, TARGET_MISSED, TARGET_MET, TARGET_AIM_MET };
 
 struct results {
 	struct result rows[RESULT_ROWS_MAX];
@@ -52,8 +52,8 @@ struct results {
 };
 
 const struct sample *result_best(const struct result *result); /* NULL if there is no sample */
-double result_spread(const struct result *result);	       /* (max - min) / max; 0 without samples */
-double result_foreign(const struct result *result);	       /* of the sample that was disturbed most */
+double result_spread(const struct result *result);             /* (max - min) / max; 0 without samples */
+double result_foreign(const struct result *result);            /* of the sample that was disturbed most */
 
 /* The row that is called so, or NULL. */
 const struct result *results_find(const struct results *results, const char *name);

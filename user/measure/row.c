@@ -6,9 +6,16 @@
 
 static int program_fd(const struct bench *b, enum row_program program)
 {
-	if (program == ROW_STEER)
+	switch (program) {
+	case ROW_STEER:
 		return b->steer_fd;
-	return traffic_program_fd(b->traffic, program == ROW_DROP ? TRAFFIC_DROP : TRAFFIC_PASS);
+	case ROW_DROP:
+		return traffic_program_fd(b->traffic, TRAFFIC_DROP);
+	case ROW_PASS:
+		return traffic_program_fd(b->traffic, TRAFFIC_PASS);
+	default:
+		return -1;
+	}
 }
 
 int row_attach(const struct bench *b, const struct row *row, enum lab_wire wire, enum traffic_program client,
@@ -19,7 +26,8 @@ int row_attach(const struct bench *b, const struct row *row, enum lab_wire wire,
 	if (!ret)
 		ret = lab_attach(&b->lab, wire, LAB_CLIENT, traffic_program_fd(b->traffic, client));
 	if (ret)
-		snprintf(why, LAB_WHY_LEN, "cannot attach an XDP program natively to veth: %s", strerror(-ret));
+		snprintf(why, LAB_WHY_LEN, "cannot attach an XDP program natively to veth: %s",
+			 strerror(-ret));
 	return ret;
 }
 

@@ -8,7 +8,7 @@
 #include "results.h"
 #include "server.h"
 
-enum row_program { ROW_STEER, ROW_DROP, ROW_PASS };
+enum row_program { ROW_STEER, ROW_DROP, ROW_PASS, ROW_NO_PROGRAM };
 
 struct row {
 	const char *name;

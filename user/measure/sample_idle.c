@@ -43,7 +43,7 @@ static int idle_measure(struct bench *b, pid_t pid, double *percent)
 int sample_idle(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN])
 {
 	struct child server = {};
-	int ret = bench_routes_load(b, row->service, why);
+	int ret = bench_routes_load(b, row->service, row->n_ids, why);
 
 	if (!ret)
 		ret = row_attach(b, row, LAB_WIDE, TRAFFIC_DROP, why);
@@ -53,7 +53,8 @@ int sample_idle(struct bench *b, const struct row *row, struct sample *sample, c
 		snprintf(sample->mode, sizeof(sample->mode), "%s", server.report->mode);
 		ret = idle_measure(b, server.pid, &sample->value);
 		if (ret && ret != -EINTR)
-			snprintf(why, LAB_WHY_LEN, "cannot read the router's processor time: %s", strerror(-ret));
+			snprintf(why, LAB_WHY_LEN, "cannot read the router's processor time: %s",
+				 strerror(-ret));
 	}
 	child_stop(&server);
 	return ret;

@@ -12,7 +12,6 @@
 #include "counter.h"
 #include "row.h"
 
-
 static uint64_t meter_read(const struct bench *b, const struct row *row, const struct child *server)
 {
 	if (row->server.kind == SERVER_NONE)
@@ -22,9 +21,11 @@ static uint64_t meter_read(const struct bench *b, const struct row *row, const s
 	return atomic_load_explicit(&server->report->n_messages, memory_order_relaxed);
 }
 
-static int traffic_start(const struct bench *b, const struct row *row, struct child *traffic, char why[LAB_WHY_LEN])
+static int traffic_start(const struct bench *b, const struct row *row, struct child *traffic,
+			 char why[LAB_WHY_LEN])
 {
-	const struct lab_device *from = &b->lab.devices[LAB_WIDE][LAB_CLIENT], *to = &b->lab.devices[LAB_WIDE][LAB_SERVER];
+	const struct lab_device *from = &b->lab.devices[LAB_WIDE][LAB_CLIENT],
+				*to = &b->lab.devices[LAB_WIDE][LAB_SERVER];
 	struct traffic_params params = {
 		.traffic = b->traffic,
 		.ifindex = from->ifindex,
@@ -38,7 +39,8 @@ static int traffic_start(const struct bench *b, const struct row *row, struct ch
 		.arg = &params,
 	};
 
-	params.frame_len = datagram_fill(params.frame, from, to, bench_port(row->service), row->payload_len, 0);
+	params.frame_len =
+		datagram_fill(params.frame, from, to, bench_port(row->service), row->payload_len, 0);
 	return child_start(traffic, &child, why);
 }
 
@@ -58,7 +60,8 @@ static int window_measure(struct bench *b, const struct row *row, const struct c
 }
 
 /* What the program did with the messages must be what the row is about: else another path was measured. */
-static int path_check(struct bench *b, const struct row *row, const struct xsr_counters *before, char why[LAB_WHY_LEN])
+static int path_check(struct bench *b, const struct row *row, const struct xsr_counters *before,
+		      char why[LAB_WHY_LEN])
 {
 	enum xsr_stat stat = row->server.kind == SERVER_XSR ? XSR_STAT_ROUTE_WORKER : XSR_STAT_ROUTE_DROP;
 	struct xsr_counters after;
@@ -76,8 +79,8 @@ static int path_check(struct bench *b, const struct row *row, const struct xsr_c
 	return -EPROTO;
 }
 
-static int traffic_measure(struct bench *b, const struct row *row, const struct child *server, struct sample *sample,
-			   char why[LAB_WHY_LEN])
+static int traffic_measure(struct bench *b, const struct row *row, const struct child *server,
+			   struct sample *sample, char why[LAB_WHY_LEN])
 {
 	struct xsr_counters before;
 	struct child traffic = {};
@@ -96,14 +99,15 @@ static int traffic_measure(struct bench *b, const struct row *row, const struct 
 int sample_rate(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN])
 {
 	struct child server = {};
-	int ret = bench_routes_load(b, row->service, why);
+	int ret = bench_routes_load(b, row->service, row->n_ids, why);
 
 	if (!ret)
 		ret = row_attach(b, row, LAB_WIDE, TRAFFIC_DROP, why);
 	if (!ret)
 		ret = row_server_start(b, row, LAB_WIDE, &server, why);
 	if (!ret) {
-		snprintf(sample->mode, sizeof(sample->mode), "%s", server.report ? server.report->mode : "xdp native");
+		snprintf(sample->mode, sizeof(sample->mode), "%s",
+			 server.report ? server.report->mode : "xdp native");
 		ret = traffic_measure(b, row, &server, sample, why);
 	}
 	if (!ret && server.report && !child_alive(&server, why))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Round trips: one ping in flight on the narrow wire, the client on the traffic's core, the server on the workers'. */
+/*
+ * Round trips: one ping in flight on the narrow wire, the client on the traffic's core, the server on the
+ * workers'.
+ */
 #include <errno.h>
 #include <stdio.h>
 
@@ -10,7 +13,8 @@
 #define PINGS_MIN 1000 /* fewer have no p99.9 */
 #define STEP_NS (10 * NS_PER_MS)
 
-static int pinger_start(const struct bench *b, const struct row *row, struct child *pinger, char why[LAB_WHY_LEN])
+static int pinger_start(const struct bench *b, const struct row *row, struct child *pinger,
+			char why[LAB_WHY_LEN])
 {
 	const struct lab_device *from = &b->lab.devices[LAB_NARROW][LAB_CLIENT];
 	struct pinger_params params = {
@@ -55,7 +59,8 @@ static int result_take(const struct child_report *report, struct sample *sample,
 	const struct histogram *rtt_ns = &report->rtt_ns;
 
 	if (rtt_ns->n < PINGS_MIN) {
-		snprintf(why, LAB_WHY_LEN, "only %llu pings were answered in time", (unsigned long long)rtt_ns->n);
+		snprintf(why, LAB_WHY_LEN, "only %llu pings were answered in time",
+			 (unsigned long long)rtt_ns->n);
 		return -EIO;
 	}
 	sample->value = us(histogram_percentile(rtt_ns, 500));
@@ -68,7 +73,7 @@ static int result_take(const struct child_report *report, struct sample *sample,
 int sample_rtt(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN])
 {
 	struct child server = {}, pinger = {};
-	int ret = bench_routes_load(b, row->service, why);
+	int ret = bench_routes_load(b, row->service, row->n_ids, why);
 
 	if (!ret)
 		ret = row_attach(b, row, LAB_NARROW, TRAFFIC_RECEIVE, why);

@@ -12,7 +12,7 @@ int sample_lookup(struct bench *b, const struct row *row, struct sample *sample,
 {
 	struct traffic_ids ids = bench_ids(b, row->service, row->n_ids);
 	double empty_ns, full_ns;
-	int ret = bench_routes_load(b, row->service, why);
+	int ret = bench_routes_load(b, row->service, row->n_ids, why);
 
 	if (ret)
 		return ret;
@@ -31,13 +31,13 @@ int sample_lookup(struct bench *b, const struct row *row, struct sample *sample,
 int sample_import(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN])
 {
 	double seconds = 0;
-	int ret = bench_import(b, row->service, &seconds, why);
+	int ret = bench_import(b, row->service, row->n_ids, &seconds, why);
 
 	if (ret)
 		return ret;
 	if (seconds <= 0)
 		return -EPROTO;
-	sample->value = BENCH_ROUTES / seconds / MILLION;
+	sample->value = row->n_ids / seconds / MILLION;
 	snprintf(sample->mode, sizeof(sample->mode), "xsr route import");
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Who serves the datagrams of a measurement, as a child on the workers' core: a worker of libxsr, or what a
- * program without xsr would do on a kernel socket. All of them treat a message the same way: it is counted, or
- * its type is turned into ECHO_REP and it goes back.
+ * program without xsr would do on a kernel socket. All of them treat a message the same way: it is counted,
+ * or its type is turned into ECHO_REP and it goes back.
  */
 #ifndef XSR_SERVER_H
 #define XSR_SERVER_H
@@ -19,16 +19,24 @@ enum server_wait {
 	SERVER_SLEEP, /* poll() (xsr) or epoll (udp), then takes what is there */
 };
 
+/* Through a queue to the thread that owns the session. */
+enum server_handoff {
+	SERVER_HANDOFF_NONE,  /* the thread that receives serves */
+	SERVER_HANDOFF_EACH,  /* a lock for each message: their owners are many */
+	SERVER_HANDOFF_BATCH, /* a lock for all that one system call received: they happen to have one owner
+			       */
+};
+
 struct server_params {
 	enum server_kind kind;
 	enum server_wait wait;
-	bool echo;	     /* else counts only */
-	bool threads;	     /* xsr: all workers, each in a thread of its own, as `xsr run` has them */
-	bool handoff;	     /* udp: every message goes to another thread through a queue */
+	bool echo;    /* else counts only */
+	bool threads; /* xsr: all workers, each in a thread of its own, as `xsr run` has them */
+	enum server_handoff handoff; /* udp */
 	/* Filled in by who starts it. */
 	unsigned int worker; /* xsr: which of the BENCH_WORKERS serves; the others do nothing */
 	const char *device;  /* xsr */
-	uint16_t port;	     /* udp */
+	uint16_t port;       /* udp */
 };
 
 /* Mains of children; arg: struct server_params. report->n_messages counts what was served. */

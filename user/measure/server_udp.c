@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The peers without xsr: one kernel socket, many datagrams a system call, no memory taken per message.
- * With handoff, one thread receives and another one serves; both share the core that a worker of xsr has alone.
+ * With handoff, one thread receives and another one serves; both share the core that a worker of xsr has
+ * alone.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -57,8 +58,8 @@ static void header_set(struct batch *b, unsigned int i, unsigned int len)
 }
 
 /*
- * All BATCH slots have a buffer; those that were used last time, b->n, are made ready again. 0 after a signal.
- * Asks before it sleeps.
+ * All BATCH slots have a buffer; those that were used last time, b->n, are made ready again. 0 after a
+ * signal. Asks before it sleeps.
  */
 static int batch_receive(struct server *s, struct batch *b)
 {
@@ -88,7 +89,7 @@ static void batch_answer(struct server *s, struct batch *b)
 		((struct xsr_frame *)b->buffers[i]->data)->type = XSR_FRAME_ECHO_REP;
 		header_set(b, i, b->buffers[i]->len);
 	}
-	for (i = 0; i < b->n; i += sent > 0 ? sent : 1) /* a datagram that is refused is left behind */
+	for (i = 0; i<b->n; i += sent> 0 ? sent : 1) /* a datagram that is refused is left behind */
 		sent = sendmmsg(s->fd, b->headers + i, b->n - i, MSG_DONTWAIT);
 }
 
@@ -131,6 +132,14 @@ static void *owner_main(void *arg)
 	return NULL;
 }
 
+static void batch_hand_over(struct server *s, struct batch *b)
+{
+	unsigned int i, step = s->p->handoff == SERVER_HANDOFF_EACH ? 1 : b->n;
+
+	for (i = 0; i < b->n; i += step)
+		handoff_put(s->received, (void **)b->buffers + i, step);
+}
+
 /* The thread that receives: hands over full buffers, and takes as many unused ones, or waits for them. */
 static void receive_and_hand_over(struct server *s)
 {
@@ -141,7 +150,7 @@ static void receive_and_hand_over(struct server *s)
 	while (!child_stopping(s->report)) {
 		if (!batch_receive(s, &b))
 			continue;
-		handoff_put(s->received, (void **)b.buffers, b.n);
+		batch_hand_over(s, &b);
 		for (i = 0; i < b.n && !child_stopping(s->report);)
 			i += handoff_take(s->unused, (void **)b.buffers + i, b.n - i);
 	}
@@ -177,7 +186,8 @@ static int socket_open(struct server *s)
 		return -errno;
 	setsockopt(s->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	setsockopt(s->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	if (bind(s->fd, (struct sockaddr *)&addr, sizeof(addr)) || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->fd, &event))
+	if (bind(s->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->fd, &event))
 		return -errno;
 	return 0;
 }
@@ -185,10 +195,15 @@ static int socket_open(struct server *s)
 /* "udp spin", "udp epoll handoff". */
 static void mode_say(const struct server *s)
 {
+	static const char *const handoffs[] = {
+		[SERVER_HANDOFF_NONE] = "",
+		[SERVER_HANDOFF_EACH] = " handoff",
+		[SERVER_HANDOFF_BATCH] = " batch handoff",
+	};
 	char mode[CHILD_MODE_LEN];
 
 	snprintf(mode, sizeof(mode), "udp %s%s", s->p->wait == SERVER_SPIN ? "spin" : "epoll",
-		 s->p->handoff ? " handoff" : "");
+		 handoffs[s->p->handoff]);
 	child_ready(s->report, mode);
 }
 
@@ -203,7 +218,7 @@ int server_udp_main(struct child_report *report, const void *arg)
 	if (ret)
 		return ret;
 	mode_say(&s);
-	if (s.p->handoff)
+	if (s.p->handoff != SERVER_HANDOFF_NONE)
 		return serve_by_two(&s);
 	serve(&s);
 	return 0;

@@ -23,7 +23,8 @@ static enum xsr_verdict count_message(void *context, struct xsr_session *session
 static const struct xsr_handler handler_count = { .name = "count", .message = count_message };
 
 /* The kernel lets go of the queues of the child before us a little after that ended. */
-static int router_open(struct xsr_router **router, const struct xsr_router_config *config, char why[XSR_WHY_LEN])
+static int router_open(struct xsr_router **router, const struct xsr_router_config *config,
+		       char why[XSR_WHY_LEN])
 {
 	int i, ret = -EBUSY;
 
@@ -36,7 +37,8 @@ static int router_open(struct xsr_router **router, const struct xsr_router_confi
 }
 
 /* One worker, polled from here: nobody else runs on its core. */
-static int worker_serve(struct xsr_router *router, const struct server_params *params, struct child_report *report)
+static int worker_serve(struct xsr_router *router, const struct server_params *params,
+			struct child_report *report)
 {
 	struct xsr_worker *worker = xsr_router_worker(router, params->worker);
 	int timeout_ms = params->wait == SERVER_SPIN ? 0 : SLEEP_MS, n = 0;

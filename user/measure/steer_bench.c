@@ -13,83 +13,113 @@
 #define MS NS_PER_MS
 
 static const struct bench_profile profile_full = {
-	.name = "full", .rounds = 3, .warmup_ns = 200 * MS, .window_ns = 1000 * MS, .ping_ns = 1000 * MS, .idle_ns = 5000 * MS,
+	.name = "full",
+	.rounds = 3,
+	.warmup_ns = 200 * MS,
+	.window_ns = 1000 * MS,
+	.ping_ns = 1000 * MS,
+	.idle_ns = 5000 * MS,
 };
 
 /* Says whether everything works, and roughly how fast. */
 static const struct bench_profile profile_quick = {
-	.name = "quick", .rounds = 1, .warmup_ns = 50 * MS, .window_ns = 150 * MS, .ping_ns = 100 * MS, .idle_ns = 1000 * MS,
+	.name = "quick",
+	.rounds = 1,
+	.warmup_ns = 50 * MS,
+	.window_ns = 150 * MS,
+	.ping_ns = 100 * MS,
+	.idle_ns = 1000 * MS,
 };
 
+/* What a row measures; ROUTES: on full tables, FLOOD: a rate on few sessions, RTT: of one session. */
+#define SMALL 64
+#define LARGE 1024
 #define LEAST .lower_is_better = true
 #define ONCE .once = true
+#define ROUTES(table) .service = table, .n_ids = BENCH_ROUTES
+#define RATE(len) .unit = "M/s", .sample = sample_rate, .payload_len = len
+#define FLOOD(of, len) RATE(len), .service = of, .n_ids = BENCH_SESSIONS
+#define RTT .unit = "us", LEAST, .sample = sample_rtt, .payload_len = SMALL, .service = BENCH_OWN, .n_ids = 1
+#define IMPORT .unit = "M/s", .sample = sample_import
 #define LOOKUP(kind) .unit = "ns", LEAST, .sample = sample_lookup, .lookup = kind
-#define RATE .unit = "M/s", .sample = sample_rate
-#define RTT .unit = "us", LEAST, .sample = sample_rtt, .payload_len = 64, .service = BENCH_OWN
-#define XSR(wait_for, ...) .server = { .kind = SERVER_XSR, .wait = wait_for, __VA_ARGS__ }
-#define UDP(wait_for, ...) .program = ROW_PASS, .server = { .kind = SERVER_UDP, .wait = wait_for, __VA_ARGS__ }
-#define HOT .n_ids = BENCH_SESSIONS
-#define SMALL .payload_len = 64
-#define LARGE .payload_len = 1024
-#define TABLE(service_index) .service = service_index, .n_ids = BENCH_ROUTES
+
+/* Who serves it, behind which program on the device. */
+#define XSR(how, ...) .server = { .kind = SERVER_XSR, .wait = how, __VA_ARGS__ }
+#define UDP(device, how, ...) .program = device, .server = { .kind = SERVER_UDP, .wait = how, __VA_ARGS__ }
+#define ECHO .echo = true
+#define EACH .handoff = SERVER_HANDOFF_EACH
+#define BATCH .handoff = SERVER_HANDOFF_BATCH
 
 static const struct row rows[] = {
-	/* The tables, filled. */
-	{ "import-hash", "M/s", TABLE(BENCH_HASH), .sample = sample_import },
-	{ "import-dense", "M/s", TABLE(BENCH_DENSE), .sample = sample_import },
-	{ "memory-hash", "MB", LEAST, ONCE, TABLE(BENCH_HASH), .sample = sample_memory },
-	{ "lookup-dense", LOOKUP(TRAFFIC_DENSE), TABLE(BENCH_DENSE) },
-	{ "lookup-dense-chained", LOOKUP(TRAFFIC_DENSE_CHAINED), TABLE(BENCH_DENSE) },
-	{ "lookup-hash", LOOKUP(TRAFFIC_HASH), TABLE(BENCH_HASH) },
-	{ "lookup-hash-chained", LOOKUP(TRAFFIC_HASH_CHAINED), TABLE(BENCH_HASH) },
-
 	/* In the kernel's program, and no further. */
-	{ "xdp-drop", RATE, SMALL, .program = ROW_DROP, HOT },
-	{ "steer-drop-dense", RATE, SMALL, .service = BENCH_DENSE, HOT },
-	{ "steer-drop-hash", RATE, SMALL, .service = BENCH_HASH, HOT },
-	{ "steer-drop-dense-1M", RATE, SMALL, TABLE(BENCH_DENSE) },
-	{ "steer-drop-hash-1M", RATE, SMALL, TABLE(BENCH_HASH) },
-	{ "xdp-drop-large", RATE, LARGE, .program = ROW_DROP, HOT },
-	{ "steer-drop-dense-large", RATE, LARGE, .service = BENCH_DENSE, HOT },
+	{ "xdp-drop", FLOOD(BENCH_HASH, SMALL), .program = ROW_DROP },
+	{ "steer-drop-dense", FLOOD(BENCH_DENSE, SMALL) },
+	{ "steer-drop-hash", FLOOD(BENCH_HASH, SMALL) },
+	{ "xdp-drop-large", FLOOD(BENCH_HASH, LARGE), .program = ROW_DROP },
+	{ "steer-drop-dense-large", FLOOD(BENCH_DENSE, LARGE) },
 
-	/* To a worker, and to a kernel socket. */
-	{ "xsk-receive", RATE, SMALL, .service = BENCH_OWN, HOT, XSR(SERVER_SPIN) },
-	{ "xsk-receive-other-queue", RATE, SMALL, .service = BENCH_OTHER, HOT, XSR(SERVER_SPIN) },
-	{ "udp-receive", RATE, SMALL, .service = BENCH_OWN, HOT, UDP(SERVER_SLEEP) },
-	{ "udp-handoff", RATE, SMALL, .service = BENCH_OWN, HOT, UDP(SERVER_SLEEP, .handoff = true) },
-	{ "xsk-receive-large", RATE, LARGE, .service = BENCH_OWN, HOT, XSR(SERVER_SPIN) },
-	{ "udp-receive-large", RATE, LARGE, .service = BENCH_OWN, HOT, UDP(SERVER_SLEEP) },
-	{ "udp-handoff-large", RATE, LARGE, .service = BENCH_OWN, HOT, UDP(SERVER_SLEEP, .handoff = true) },
+	/* The tables, and the kernel's program on full ones. */
+	{ "import-hash", IMPORT, ROUTES(BENCH_HASH) },
+	{ "import-dense", IMPORT, ROUTES(BENCH_DENSE) },
+	{ "memory-hash", .unit = "MB", LEAST, ONCE, .sample = sample_memory, ROUTES(BENCH_HASH) },
+	{ "steer-drop-dense-1M", RATE(SMALL), ROUTES(BENCH_DENSE) },
+	{ "steer-drop-hash-1M", RATE(SMALL), ROUTES(BENCH_HASH) },
+	{ "lookup-dense", LOOKUP(TRAFFIC_DENSE), ROUTES(BENCH_DENSE) },
+	{ "lookup-dense-chained", LOOKUP(TRAFFIC_DENSE_CHAINED), ROUTES(BENCH_DENSE) },
+	{ "lookup-hash", LOOKUP(TRAFFIC_HASH), ROUTES(BENCH_HASH) },
+	{ "lookup-hash-chained", LOOKUP(TRAFFIC_HASH_CHAINED), ROUTES(BENCH_HASH) },
+
+	/* To a worker, and to a kernel socket, which gets nothing from our wire without an XDP program. */
+	{ "xsk-receive", FLOOD(BENCH_OWN, SMALL), XSR(SERVER_SPIN) },
+	{ "xsk-receive-other-queue", FLOOD(BENCH_OTHER, SMALL), XSR(SERVER_SPIN) },
+	{ "udp-receive", FLOOD(BENCH_OWN, SMALL), UDP(ROW_PASS, SERVER_SLEEP) },
+	{ "udp-handoff", FLOOD(BENCH_OWN, SMALL), UDP(ROW_PASS, SERVER_SLEEP, EACH) },
+	{ "udp-handoff-batch", FLOOD(BENCH_OWN, SMALL), UDP(ROW_PASS, SERVER_SLEEP, BATCH) },
+	{ "xsk-receive-large", FLOOD(BENCH_OWN, LARGE), XSR(SERVER_SPIN) },
+	{ "udp-receive-large", FLOOD(BENCH_OWN, LARGE), UDP(ROW_PASS, SERVER_SLEEP) },
+	{ "udp-handoff-large", FLOOD(BENCH_OWN, LARGE), UDP(ROW_PASS, SERVER_SLEEP, EACH) },
 
 	/* And back. */
-	{ "xsk-echo", RATE, SMALL, .service = BENCH_OWN, HOT, XSR(SERVER_SPIN, .echo = true) },
-	{ "udp-echo", RATE, SMALL, .service = BENCH_OWN, HOT, UDP(SERVER_SLEEP, .echo = true) },
-	{ "xsk-echo-large", RATE, LARGE, .service = BENCH_OWN, HOT, XSR(SERVER_SPIN, .echo = true) },
-	{ "udp-echo-large", RATE, LARGE, .service = BENCH_OWN, HOT, UDP(SERVER_SLEEP, .echo = true) },
+	{ "xsk-echo", FLOOD(BENCH_OWN, SMALL), XSR(SERVER_SPIN, ECHO) },
+	{ "udp-echo", FLOOD(BENCH_OWN, SMALL), UDP(ROW_PASS, SERVER_SLEEP, ECHO) },
+	{ "xsk-echo-large", FLOOD(BENCH_OWN, LARGE), XSR(SERVER_SPIN, ECHO) },
+	{ "udp-echo-large", FLOOD(BENCH_OWN, LARGE), UDP(ROW_PASS, SERVER_SLEEP, ECHO) },
 
-	/* One at a time. */
-	{ "rtt-xsk-spin", RTT, XSR(SERVER_SPIN, .echo = true) },
-	{ "rtt-xsk-sleep", RTT, XSR(SERVER_SLEEP, .echo = true) },
-	{ "rtt-udp-spin", RTT, UDP(SERVER_SPIN, .echo = true) },
-	{ "rtt-udp-epoll", RTT, UDP(SERVER_SLEEP, .echo = true) },
-	{ "rtt-udp-epoll-handoff", RTT, UDP(SERVER_SLEEP, .echo = true, .handoff = true) },
-	{ "idle-router", "%", LEAST, ONCE, .sample = sample_idle, .service = BENCH_OWN,
-	  XSR(SERVER_SLEEP, .echo = true, .threads = true) },
+	/* One at a time. Without xsr there would be no program on the device. */
+	{ "rtt-xsk-spin", RTT, XSR(SERVER_SPIN, ECHO) },
+	{ "rtt-xsk-sleep", RTT, XSR(SERVER_SLEEP, ECHO) },
+	{ "rtt-udp-spin", RTT, UDP(ROW_NO_PROGRAM, SERVER_SPIN, ECHO) },
+	{ "rtt-udp-epoll", RTT, UDP(ROW_NO_PROGRAM, SERVER_SLEEP, ECHO) },
+	{ "rtt-udp-epoll-handoff", RTT, UDP(ROW_NO_PROGRAM, SERVER_SLEEP, ECHO, EACH) },
+
+	{ "idle-router", .unit = "%", LEAST, ONCE, .sample = sample_idle, .service = BENCH_OWN,
+	  .n_ids = BENCH_SESSIONS, XSR(SERVER_SLEEP, ECHO, .threads = true) },
 };
 
+#define AT_LEAST(bound, hope) .target = bound, .aim = hope
+#define AT_MOST(bound, hope) .at_most = true, .target = bound, .aim = hope
+
+/* Where there is no bound, the ratio is told: like is compared with like. */
 static const struct target targets[] = {
-	{ "steer+drop, dense / XDP_DROP", "steer-drop-dense", "xdp-drop", false, 0.8, 0.95 },
-	{ "steer+drop, hash / XDP_DROP", "steer-drop-hash", "xdp-drop", false, 0.8, 0.95 },
-	{ "dense lookup among 1 M routes, ns", "lookup-dense", NULL, true, 30, 30 },
-	{ "AF_XDP receive / UDP receive", "xsk-receive", "udp-receive", false, 3, 4.5 },
-	{ "AF_XDP receive, other queue / own queue", "xsk-receive-other-queue", "xsk-receive", false, 0.9, 0.97 },
-	{ "AF_XDP receive / UDP with handoff", "xsk-receive", "udp-handoff", false, 6, 9 },
-	{ "AF_XDP echo / UDP echo", "xsk-echo", "udp-echo", false, 1.5, 2.2 },
-	{ "RTT p50, AF_XDP spinning / UDP epoll + handoff", "rtt-xsk-spin", "rtt-udp-epoll-handoff", true, 1 / 4., 1 / 7. },
-	{ "import of hashed routes, M/s", "import-hash", NULL, false, 1, 1 },
-	{ "import of dense routes, M/s", "import-dense", NULL, false, 20, 20 },
-	{ "memory of 1 M hashed routes, MB", "memory-hash", NULL, true, 100, 100 },
-	{ "idle router, % of a core", "idle-router", NULL, true, 1, 1 },
+	{ "steer+drop, dense / XDP_DROP", "steer-drop-dense", "xdp-drop", AT_LEAST(0.8, 0.95) },
+	{ "steer+drop, hash / XDP_DROP", "steer-drop-hash", "xdp-drop", AT_LEAST(0.8, 0.95) },
+	{ "dense lookup among 1 M routes, ns", "lookup-dense", NULL, AT_MOST(30, 30) },
+	{ "import of hashed routes, M/s", "import-hash", NULL, AT_LEAST(1, 1) },
+	{ "import of dense routes, M/s", "import-dense", NULL, AT_LEAST(20, 20) },
+	{ "memory of 1 M hashed routes, MB", "memory-hash", NULL, AT_MOST(100, 100) },
+	{ "AF_XDP receive / UDP receive", "xsk-receive", "udp-receive", AT_LEAST(3, 4.5) },
+	{ "AF_XDP receive / UDP receive, 1024 B", "xsk-receive-large", "udp-receive-large", .target = 0 },
+	{ "AF_XDP receive / UDP, handoff of each message", "xsk-receive", "udp-handoff", AT_LEAST(6, 9) },
+	{ "AF_XDP receive / UDP, handoff by the batch", "xsk-receive", "udp-handoff-batch", .target = 0 },
+	{ "AF_XDP receive, other queue / own queue", "xsk-receive-other-queue", "xsk-receive",
+	  AT_LEAST(0.9, 0.97) },
+	{ "AF_XDP echo / UDP echo", "xsk-echo", "udp-echo", AT_LEAST(1.5, 2.2) },
+	{ "AF_XDP echo / UDP echo, 1024 B", "xsk-echo-large", "udp-echo-large", .target = 0 },
+	{ "RTT, AF_XDP spinning / UDP epoll + handoff", "rtt-xsk-spin", "rtt-udp-epoll-handoff",
+	  AT_MOST(1 / 4., 1 / 7.) },
+	{ "RTT, AF_XDP spinning / UDP spinning", "rtt-xsk-spin", "rtt-udp-spin", .target = 0 },
+	{ "RTT, AF_XDP sleeping / UDP epoll", "rtt-xsk-sleep", "rtt-udp-epoll", .target = 0 },
+	{ "idle router, % of a core", "idle-router", NULL, AT_MOST(1, 1) },
 	{},
 };
 
@@ -152,8 +182,8 @@ static bool sample_due(const struct row *row, const struct result *result)
 }
 
 /* Round by round: what disturbs the machine for a while disturbs one sample of many rows, not all of one. */
-static int rounds_run(struct bench *b, const struct row *const *chosen, const struct steer_bench_options *options,
-		      struct results *results)
+static int rounds_run(struct bench *b, const struct row *const *chosen,
+		      const struct steer_bench_options *options, struct results *results)
 {
 	unsigned int round, i, n = 0, ret = 0, n_all = results->n_rows * b->profile.rounds;
 

@@ -23,6 +23,7 @@ const char *steer_bench_row(size_t i);
  * Measures. 0 with *results filled (rows that failed say why), or -errno with a sentence if nothing could be
  * measured; -EINTR if a signal ended it. Blocks for minutes; leaves nothing behind.
  */
-int steer_bench_run(const struct steer_bench_options *options, struct results *results, char why[LAB_WHY_LEN]);
+int steer_bench_run(const struct steer_bench_options *options, struct results *results,
+		    char why[LAB_WHY_LEN]);
 
 #endif /* XSR_STEER_BENCH_H */

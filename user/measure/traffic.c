@@ -40,7 +40,8 @@ static int maps_reuse(struct bpf_object *obj, const struct maps *maps)
 	struct bpf_map *map;
 	int fd, ret = 0;
 
-	bpf_object__for_each_map(map, obj) {
+	bpf_object__for_each_map(map, obj)
+	{
 		bpf_map__set_pin_path(map, NULL);
 		fd = map_fd(maps, bpf_map__name(map));
 		if (fd >= 0 && !ret)
@@ -61,7 +62,8 @@ int traffic_open(struct traffic **out, struct maps *maps, char why[LAB_WHY_LEN])
 	if (!ret)
 		ret = bench_bpf__load(t->skel);
 	if (ret) {
-		snprintf(why, LAB_WHY_LEN, "cannot load the programs that make the traffic: %s", strerror(-ret));
+		snprintf(why, LAB_WHY_LEN, "cannot load the programs that make the traffic: %s",
+			 strerror(-ret));
 		traffic_close(t);
 		return ret;
 	}
@@ -117,7 +119,8 @@ int traffic_main(struct child_report *report, const void *arg)
 	}
 	if (ret)
 		snprintf(report->why, sizeof(report->why),
-			 "cannot send frames from a BPF program: %s (needs Linux 5.18 or later)", strerror(-ret));
+			 "cannot send frames from a BPF program: %s (needs Linux 5.18 or later)",
+			 strerror(-ret));
 	return ret;
 }
 
