@@ -23,9 +23,9 @@ JOBS=() # other processes in the background
 
 # An emulated machine takes its time.
 if [ -n "${XSR_VM:-}" ]; then
-	RATE=400 WAIT_S=60 SLOWER=10
+	RATE=400 WAIT_S=120 SLOWER=10
 else
-	RATE=10000 WAIT_S=10 SLOWER=1
+	RATE=10000 WAIT_S=20 SLOWER=1
 fi
 
 server() { nsenter --net=$SERVER_NET "$@"; }
