@@ -52,26 +52,13 @@ parse_step int alternative_matches(const struct datagram *d, const struct xsr_al
 	return (be32_to_host(load32(p - 4)) & alt->match_mask) == alt->match_value;
 }
 
-/* Where the ID ends, 0 if it would not be within the payload: its width is part of id_end from the start. */
-parse_step __u32 id_end(const struct datagram *d, const struct xsr_alternative *alt)
-{
-	__u32 end = alt->id_end;
-
-	if (alt->flags & XSR_ALT_FROM_END) {
-		end = d->len - end;
-		if (end < alt->id_width)
-			return 0;
-	}
-	return end > d->len ? 0 : end;
-}
-
 parse_step int alternative_load(const struct datagram *d, const struct xsr_alternative *alt, __u64 *id)
 {
-	__u32 end = id_end(d, alt);
+	__u32 end = alt->flags & XSR_ALT_FROM_END ? d->len - alt->id_end : alt->id_end;
 	const __u8 *p = d->payload + end;
 	__u64 raw;
 
-	if (!end || end > XSR_PAYLOAD_MAX || p > d->end)
+	if (end > d->len || end < alt->id_width || end > XSR_PAYLOAD_MAX || p > d->end)
 		return 0;
 	raw = load64(p - 8);
 	raw = alt->flags & XSR_ALT_LITTLE_ENDIAN ? le64_to_host(raw) : be64_to_host(raw);

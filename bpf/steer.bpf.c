@@ -14,9 +14,11 @@ static __always_inline int count(const struct message *m, enum xsr_stat stat, in
  */
 static __always_inline void stamp(struct xdp_md *ctx, const struct message *m)
 {
+	/* In the place of what a driver, or a stamp for a worker that was gone, left there. */
+	long left = (void *)(long)ctx->data - (void *)(long)ctx->data_meta;
 	struct xsr_stamp *stamp;
 
-	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*stamp)))
+	if (bpf_xdp_adjust_meta(ctx, left - (int)sizeof(*stamp)))
 		return;
 	stamp = (void *)(long)ctx->data_meta;
 	if ((void *)(stamp + 1) > (void *)(long)ctx->data)

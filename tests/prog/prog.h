@@ -107,14 +107,17 @@ static inline int prog_group_lock(void)
 /* Without IPv6, whose own messages the program would count. */
 static inline int prog_devices_make(void)
 {
+	static const char make[] =
+		"PATH=$PATH:/usr/sbin:/sbin\n"
+		"ip link add name " PROG_DEV " index 10 numrxqueues 4 numtxqueues 4 type veth"
+		" peer name " PROG_PEER " index 74 numrxqueues 4 numtxqueues 4 &&"
+		" ip link set lo up && ip link set " PROG_DEV " up && ip link set " PROG_PEER " up";
+
 	if (unshare(CLONE_NEWNET))
 		return -1;
 	prog_file_write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 	prog_file_write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
-	return system("PATH=$PATH:/usr/sbin:/sbin\n"
-		      "ip link add name " PROG_DEV " index 10 numrxqueues 4 numtxqueues 4 type veth"
-		      " peer name " PROG_PEER " index 74 numrxqueues 4 numtxqueues 4 &&"
-		      " ip link set lo up && ip link set " PROG_DEV " up && ip link set " PROG_PEER " up");
+	return system(make) ? -1 : 0;
 }
 
 static inline int prog_program_attach(char why[LOADER_WHY_LEN])

@@ -398,6 +398,14 @@ static void noise_is_in_percent_of_one_core(void **state)
 	assert_float_equal(noise_percent(&before, &after), 50, 1e-6);
 }
 
+static void of_a_moment_no_noise_is_told(void **state)
+{
+	struct noise before = {}, after = { .foreign_ticks = 1, .time_ns = NS_PER_MS };
+
+	(void)state;
+	assert_float_equal(noise_percent(&before, &after), 0, 1e-6);
+}
+
 static void what_proc_says_can_be_read(void **state)
 {
 	struct noise noise;
@@ -487,6 +495,7 @@ int main(void)
 		cmocka_unit_test(threads_of_the_kernel_are_not_foreign),
 		cmocka_unit_test(a_line_that_is_cut_off_counts_nothing),
 		cmocka_unit_test(noise_is_in_percent_of_one_core),
+		cmocka_unit_test(of_a_moment_no_noise_is_told),
 		cmocka_unit_test(what_proc_says_can_be_read),
 		cmocka_unit_test(the_datagram_is_what_the_kernels_program_takes),
 		cmocka_unit_test(it_goes_from_one_end_of_the_wire_to_the_other),

@@ -76,22 +76,23 @@ static int signals_hold(struct bench *b)
 	return sigprocmask(SIG_BLOCK, &b->signals, NULL) ? -errno : 0;
 }
 
-/* The signal is put back after it was seen: whoever sleeps next sees it too. */
+/* The signal is put back after it was seen: whoever asks next sees it too. */
 int bench_sleep(struct bench *b, uint64_t ns)
 {
 	uint64_t end_ns = clock_now_ns() + ns, now_ns;
-	struct timespec left;
+	struct timespec left = {};
 	int signal_number;
 
-	for (now_ns = clock_now_ns(); now_ns < end_ns; now_ns = clock_now_ns()) {
-		left.tv_sec = (end_ns - now_ns) / NS_PER_S;
-		left.tv_nsec = (end_ns - now_ns) % NS_PER_S;
+	do {
+		now_ns = clock_now_ns();
+		left.tv_sec = now_ns < end_ns ? (end_ns - now_ns) / NS_PER_S : 0;
+		left.tv_nsec = now_ns < end_ns ? (end_ns - now_ns) % NS_PER_S : 0;
 		signal_number = sigtimedwait(&b->signals, NULL, &left);
 		if (signal_number > 0) {
 			kill(getpid(), signal_number);
 			return -EINTR;
 		}
-	}
+	} while (now_ns < end_ns);
 	return 0;
 }
 
@@ -132,24 +133,35 @@ static int services_add(struct bench *b, char why[LAB_WHY_LEN])
 	return ret < 0 ? ret : 0;
 }
 
-int bench_open(struct bench *b, const struct bench_profile *profile, char why[LAB_WHY_LEN])
+static int bench_fill(struct bench *b, char why[LAB_WHY_LEN])
 {
-	int ret;
+	int ret = cpus_choose(b, why);
 
-	*b = (struct bench){ .profile = *profile, .steer_fd = -1 };
-	snprintf(why, LAB_WHY_LEN, "out of memory");
-	ret = lab_open(&b->lab, why);
-	if (ret)
-		return ret;
-	ret = signals_hold(b);
-	if (!ret)
-		ret = cpus_choose(b, why);
 	if (!ret)
 		ret = instance_load(b, why);
 	if (!ret)
 		ret = services_add(b, why);
 	if (!ret)
 		ret = traffic_open(&b->traffic, b->maps, why);
+	return ret;
+}
+
+/* Signals first: nothing may be left behind. Without the lab another bench may run, and the instance is its. */
+int bench_open(struct bench *b, const struct bench_profile *profile, char why[LAB_WHY_LEN])
+{
+	int ret;
+
+	*b = (struct bench){ .profile = *profile, .steer_fd = -1 };
+	snprintf(why, LAB_WHY_LEN, "out of memory");
+	ret = signals_hold(b);
+	if (ret)
+		return ret;
+	ret = lab_open(&b->lab, why);
+	if (ret) {
+		sigprocmask(SIG_UNBLOCK, &b->signals, NULL);
+		return ret;
+	}
+	ret = bench_fill(b, why);
 	if (ret)
 		bench_close(b);
 	return ret;

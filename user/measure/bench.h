@@ -58,7 +58,7 @@ struct bench {
 int bench_open(struct bench *b, const struct bench_profile *profile, char why[LAB_WHY_LEN]);
 void bench_close(struct bench *b);
 
-/* Sleeps. 0, or -EINTR when the user has had enough: then every later call returns that at once. */
+/* Sleeps, if ns > 0. 0, or -EINTR when the user has had enough: then every later call returns that at once. */
 int bench_sleep(struct bench *b, uint64_t ns);
 
 /* The worker that serves BENCH_OWN or BENCH_OTHER. */

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 
+#define SECONDS_MIN 0.1 /* ticks are 10 ms */
 #define KERNEL_THREAD 0x00200000 /* PF_KTHREAD */
 
 bool noise_parse_process(const char *stat, pid_t self, uint64_t *ticks)
@@ -101,5 +102,5 @@ double noise_percent(const struct noise *before, const struct noise *after)
 			 grown(before->stolen_ticks, after->stolen_ticks);
 	double seconds = (after->time_ns - before->time_ns) / (double)NS_PER_S;
 
-	return seconds > 0 ? 100.0 * ticks / sysconf(_SC_CLK_TCK) / seconds : 0;
+	return seconds >= SECONDS_MIN ? 100.0 * ticks / sysconf(_SC_CLK_TCK) / seconds : 0;
 }

@@ -20,7 +20,7 @@ struct noise {
 /* What stands now. 0 or -errno (no /proc). Takes a few ms: call it outside of what is measured. */
 int noise_read(struct noise *noise);
 
-/* Percent of one core that others used between the two. */
+/* Percent of one core that others used between the two; 0 if that was too short to tell, below 100 ms. */
 double noise_percent(const struct noise *before, const struct noise *after);
 
 /*

@@ -119,7 +119,7 @@ static void row_print(const struct result *r, FILE *out)
 			best->p999);
 	else
 		fprintf(out, " %7s %7s", "", "");
-	fprintf(out, " %5.1f%% %5.0f%%  %-22s ", 100 * result_spread(r), result_foreign(r), best->mode);
+	fprintf(out, " %5.1f%% %5.0f%%  %-24s ", 100 * result_spread(r), result_foreign(r), best->mode);
 	for (i = 0; i < r->n_samples; i++)
 		fprintf(out, " %.*f", decimals(best->value), r->samples[i].value);
 	fputc('\n', out);
@@ -172,7 +172,7 @@ void results_print(const struct results *results, FILE *out)
 	const struct target *t;
 	unsigned int i;
 
-	fprintf(out, "%-24s %5s %8s %-4s %7s %7s %6s %6s  %-22s  %s\n", "row", "bytes", "best", "", "p99",
+	fprintf(out, "%-24s %5s %8s %-4s %7s %7s %6s %6s  %-24s  %s\n", "row", "bytes", "best", "", "p99",
 		"p99.9", "spread", "others", "path", "samples");
 	for (i = 0; i < results->n_rows; i++)
 		row_print(&results->rows[i], out);

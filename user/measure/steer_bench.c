@@ -81,6 +81,7 @@ static const struct row rows[] = {
 
 	/* And back. */
 	{ "xsk-echo", FLOOD(BENCH_OWN, SMALL), XSR(SERVER_SPIN, ECHO) },
+	{ "xsk-echo-other-queue", FLOOD(BENCH_OTHER, SMALL), XSR(SERVER_SPIN, ECHO) },
 	{ "udp-echo", FLOOD(BENCH_OWN, SMALL), UDP(ROW_PASS, SERVER_SLEEP, ECHO) },
 	{ "xsk-echo-large", FLOOD(BENCH_OWN, LARGE), XSR(SERVER_SPIN, ECHO) },
 	{ "udp-echo-large", FLOOD(BENCH_OWN, LARGE), UDP(ROW_PASS, SERVER_SLEEP, ECHO) },
@@ -115,6 +116,7 @@ static const struct target targets[] = {
 	  AT_LEAST(0.9, 0.97) },
 	{ "AF_XDP echo / UDP echo", "xsk-echo", "udp-echo", AT_LEAST(1.5, 2.2) },
 	{ "AF_XDP echo / UDP echo, 1024 B", "xsk-echo-large", "udp-echo-large", .target = 0 },
+	{ "AF_XDP echo from another queue / UDP echo", "xsk-echo-other-queue", "udp-echo", .target = 0 },
 	{ "RTT, AF_XDP spinning / UDP epoll + handoff", "rtt-xsk-spin", "rtt-udp-epoll-handoff",
 	  AT_MOST(1 / 4., 1 / 7.) },
 	{ "RTT, AF_XDP spinning / UDP spinning", "rtt-xsk-spin", "rtt-udp-spin", .target = 0 },
@@ -181,18 +183,30 @@ static bool sample_due(const struct row *row, const struct result *result)
 	return !result->why[0] && !(row->once && result->n_samples);
 }
 
+static int round_run(struct bench *b, const struct row *const *chosen,
+		     const struct steer_bench_options *options, struct results *results, unsigned int round)
+{
+	unsigned int i, n_all = results->n_rows * b->profile.rounds;
+	int ret = 0;
+
+	for (i = 0; i < results->n_rows && !ret; i++) {
+		options->progress(round * results->n_rows + i, n_all, chosen[i]->name);
+		ret = bench_sleep(b, 0);
+		if (!ret && sample_due(chosen[i], &results->rows[i]))
+			ret = sample_take(b, chosen[i], &results->rows[i]);
+	}
+	return ret;
+}
+
 /* Round by round: what disturbs the machine for a while disturbs one sample of many rows, not all of one. */
 static int rounds_run(struct bench *b, const struct row *const *chosen,
 		      const struct steer_bench_options *options, struct results *results)
 {
-	unsigned int round, i, n = 0, ret = 0, n_all = results->n_rows * b->profile.rounds;
+	unsigned int round;
+	int ret = 0;
 
-	for (round = 0; round < b->profile.rounds; round++)
-		for (i = 0; i < results->n_rows && !ret; i++) {
-			options->progress(n++, n_all, chosen[i]->name);
-			if (sample_due(chosen[i], &results->rows[i]))
-				ret = sample_take(b, chosen[i], &results->rows[i]);
-		}
+	for (round = 0; round < b->profile.rounds && !ret; round++)
+		ret = round_run(b, chosen, options, results, round);
 	return ret;
 }
 
