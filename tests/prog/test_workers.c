@@ -282,7 +282,7 @@ static void killed_routers_place_is_taken_at_once(void **state)
 	pid_t pid;
 	int i;
 
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 3; i++) {
 		pid = child_start();
 		assert_int_not_equal(pid, -1);
 		child_kill(pid);
@@ -300,7 +300,7 @@ static void closed_router_may_be_opened_again_at_once(void **state)
 	struct prog *prog = *state;
 	int i;
 
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 10; i++) {
 		prog_workers_start(prog, N_WORKERS);
 		expect_worker(prog, &game, i % PROG_N_QUEUES, i % N_WORKERS, XSR_STAT_ROUTE_WORKER);
 		xsr_router_close(prog->router);

@@ -121,9 +121,9 @@ static int socket_open(struct transport *t, unsigned int i, char why[XSR_WHY_LEN
 		return fail(why, "open an AF_XDP socket");
 	ret = rings_size(s->fd, sends, t->p.ring_len, why);
 	if (!ret)
-		ret = umem_bind(t->umem, queue, s->fd, why);
+		ret = rings_map(t, s, sends ? sender : NULL, why); /* before binding: kernel 6.1 refuses it after */
 	if (!ret)
-		ret = rings_map(t, s, sends ? sender : NULL, why);
+		ret = umem_bind(t->umem, queue, s->fd, why);
 	return ret;
 }
 
