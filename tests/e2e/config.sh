@@ -91,7 +91,7 @@ done_quietly xsr route add same 0x41 worker 1
 routes_import game 4
 assert_eq "services" "byhand game old same" "$(service_names)"
 routes=$(xsr route show)
-load_start game 10.77.0.1:5000 --sessions 4 --sockets 4 --owners 2 --rate $RATE --seconds $((3 * (SLOWER > 1 ? 5 : 1)))
+load_start game 10.77.0.1:5000 --sessions 4 --sockets 4 --owners 2 --rate $RATE --seconds 300
 file_with '{ name: new, address: "10.77.0.1:5003", id: "offset:0:1", default: drop }' \
 	'{ name: same, address: "10.77.0.1:5002", id: "offset:0:1", default: drop }' |
 	reload_says "services: 1 added, 1 changed, 1 deleted"
@@ -120,7 +120,7 @@ HAD=$(grep -c 'No such file' "$TMP/router.log")
 kill -HUP "$ROUTER"
 wait_until log_has_again "No such file" || wrong "SIGHUP without a file: $(<"$TMP/router.log")"
 assert_eq "services" "$services" "$(xsr service show | sed 's/ messages .*//')"
-load_wait game
+load_stop game
 assert_load_exact
 assert_eq "route_worker" "$SENT" "$(service_counter game route_worker)"
 
@@ -133,22 +133,22 @@ load 10.77.0.1:5000 --sessions 4 --owners 2 --rate $RATE --seconds 0.3
 assert_load_exact
 
 step "SIGTERM under traffic: a quick end, the device as it was found"
-load_start game 10.77.0.1:5000 --sessions 4 --rate $RATE --seconds 1.5
+load_start game 10.77.0.1:5000 --sessions 4 --rate $RATE --seconds 300
 sleep 0.5
 end_is_quick TERM
 assert_eq "program on the device" "" "$(xdp_on xe0)"
-load_wait game
+load_stop game
 assert_ge "answers before the end" 1 "$RECEIVED"
 # Attached by hand before, so it stays.
 try xsr net attach xe0
 id=$(xdp_on xe0)
 router_run
 before=$(service_counter game worker_gone_drop)
-load_start game 10.77.0.1:5000 --sessions 4 --rate $RATE --seconds 1.5
+load_start game 10.77.0.1:5000 --sessions 4 --rate $RATE --seconds 300
 sleep 0.5
 end_is_quick INT
 assert_eq "program on the device" "$id" "$(xdp_on xe0)"
-load_wait game
+load_stop game
 gone=$(($(service_counter game worker_gone_drop) - before))
 assert_ge "messages that took the default when the router had ended" 1 $gone
 assert_eq "workers that run" 0 "$(xsr --json worker show | grep -c '"running":true')"

@@ -47,11 +47,12 @@ routes=$(xsr --json route show)
 
 step "kill -9 under traffic"
 stack=$(no_ports)
-load_start game 10.77.0.1:5000 --sessions $SESSIONS --sockets 8 --rate $RATE --seconds 2
+load_start game 10.77.0.1:5000 --sessions $SESSIONS --sockets 8 --rate $RATE --seconds 300
 sleep 1
 router_end KILL
 assert_eq "the router's exit status" 137 "$STATUS"
-load_wait game
+sleep 1
+load_stop game
 by_route=$(service_counter game route_worker)
 by_default=$(service_counter game worker_gone_pass)
 say "    sent $SENT: $by_route to a worker, $by_default to the stack; answered $RECEIVED"

@@ -5,7 +5,7 @@
 
 LINE='^demo: sent=[1-9][0-9]* received=[1-9][0-9]* lost=0 duplicated=0 misrouted=0$'
 
-export DEMO_SECONDS=$((3 * (SLOWER > 1 ? 3 : 1))) DEMO_RATE=$RATE
+export DEMO_SECONDS=$((SLOWER > 1 ? 6 : 3)) DEMO_RATE=$RATE
 
 nothing_is_left() {
 	assert_eq "network namespaces" "" "$(ip netns list | grep '^xsr-demo')"

@@ -21,7 +21,7 @@ declare -A LOADERS=() # name -> process
 MOVER=
 JOBS=() # other processes in the background
 
-# An emulated machine takes its time.
+# Messages a second, seconds to wait for something at most, and how much longer things take; an emulated machine is slow.
 if [ -n "${XSR_VM:-}" ]; then
 	RATE=400 WAIT_S=120 SLOWER=10
 else
@@ -233,6 +233,12 @@ load_wait() { # NAME
 	RECEIVED=$(json_number received "$LOAD")
 }
 
+# Ends its sending now, and waits for the answers.
+load_stop() { # NAME
+	kill -TERM "${LOADERS[$1]}"
+	load_wait "$1"
+}
+
 load() { # ADDR:PORT OPTION...
 	load_start only "$@"
 	load_wait only
@@ -256,7 +262,7 @@ assert_load_exact() {
 # Moves sessions 0 .. N-1 one after another, some hundreds a second, until moves_stop(). The k-th move of a session takes
 # it to worker (ID + k) modulo 2: `xsr load --owners 2` knows by the generation on an answer who had to give it.
 moves_start() { # SERVICE N
-	moves "$@" 9>&- | "$XSR" --name $NAME batch - 2>"$TMP/moves.log" 9>&- &
+	moves "$@" 9>&- | nsenter --net=$SERVER_NET "$XSR" --name $NAME batch - 2>"$TMP/moves.log" 9>&- &
 	MOVER=$! # the batch; what feeds it ends with it
 }
 
@@ -309,8 +315,10 @@ cleanup() {
 unshare --net true 2>/dev/null || skip "this system lets nobody make network namespaces"
 exec 9>/run/xsr-e2e.lock
 flock -w 120 9 || { say "another run of these tests holds /run/xsr-e2e.lock" >&2; exit 1; }
-TMP=$(mktemp -d)
+# What a killed run left.
+hosts_remove
+rm -rf "${TMPDIR:-/tmp}"/xsr-e2e.*
+TMP=$(mktemp -d -t xsr-e2e.XXXXXX) || exit 1
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 trap cleanup EXIT
-hosts_remove # what a killed run left

@@ -29,6 +29,20 @@ int cpu_pin(int cpu)
 	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
 }
 
+/* Where the kernel shares the cores between sessions first (autogroups), the session needs the weight. */
+void priority_raise(void)
+{
+	FILE *autogroup;
+
+	setpriority(PRIO_PROCESS, 0, NICE);
+	setsid();
+	autogroup = fopen("/proc/self/autogroup", "w");
+	if (!autogroup)
+		return;
+	fprintf(autogroup, "%d", NICE);
+	fclose(autogroup);
+}
+
 void child_ready(struct child_report *report, const char *mode)
 {
 	snprintf(report->mode, sizeof(report->mode), "%s", mode);
@@ -53,23 +67,6 @@ static void signals_set(void)
 	sigaction(SIGINT, &ignore, NULL);
 	sigaction(SIGTERM, &stop, NULL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/*
- * First in line, all parts alike: what else runs on the machine disturbs less. Where the kernel shares the
- * cores between sessions first (autogroups), it is the session that needs the weight.
- */
-static void priority_raise(void)
-{
-	FILE *autogroup;
-
-	setpriority(PRIO_PROCESS, 0, NICE);
-	setsid();
-	autogroup = fopen("/proc/self/autogroup", "w");
-	if (!autogroup)
-		return;
-	fprintf(autogroup, "%d", NICE);
-	fclose(autogroup);
 }
 
 static int child_enter(const struct child_params *params, pid_t parent)

@@ -64,4 +64,10 @@ static inline bool child_stopping(const struct child_report *report)
 /* Pins the calling thread. 0 or -errno. */
 int cpu_pin(int cpu);
 
+/*
+ * The calling process, a new one, becomes first in line, in a session of its own: what else runs on the
+ * machine disturbs less.
+ */
+void priority_raise(void);
+
 #endif /* XSR_CHILD_H */

@@ -7,11 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* In the child: signals that the parent holds back end it as usual. */
+#include "child.h"
+
+/* In the child: signals that the parent holds back end it as usual; the terminal's do not reach it. */
 static void command_exec(const char *const argv[], int out_fd, int quiet)
 {
 	sigset_t none;
 
+	priority_raise();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	dup2(out_fd, STDOUT_FILENO);
