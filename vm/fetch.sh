@@ -123,6 +123,9 @@ tools_fetch()
 	with_lists tools_download || skip "cannot fetch $tools (see $log)"
 	rm -rf "$vm/bin"
 	unpack_into "$vm/root.new"
+	# What a guest reads of the host's disk does not change meanwhile: cached, its programs start twice as fast.
+	sed -i 's/trans=virtio,access=any/&,cache=loose,msize=262144/' \
+		"$vm/root.new/usr/lib/python3/dist-packages/virtme/mkinitramfs.py"
 	mv "$vm/root.new" "$vm/root"
 }
 
