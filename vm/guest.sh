@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # vm/guest.sh KERNEL: runs in the guest, as root, in the project's folder. /mnt is the host's .out/vm/run: the command
-# comes from it, its exit status goes there. The rest of the disk is the host's, read-only; what is written stays in RAM.
+# comes from it, its exit status goes there. The rest of the disk is the host's, read-only; what is written is in RAM.
 export XSR_VM=$1
 
 # The kernel loads modules (veth, XDP's helpers) through this path.
