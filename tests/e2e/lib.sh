@@ -248,10 +248,19 @@ load_answered() { # WORKER
 	[[ $LOAD =~ \{\"worker\":$1,\"answered\":([0-9]+)\} ]] && say "${BASH_REMATCH[1]}" || say 0
 }
 
+# Where messages may have stayed: what the workers, the devices and the stacks count.
+losses() {
+	xsr stats show | sed -n '/^worker/p'
+	client ip -s -s link show xe1
+	client awk '$1 == "Udp:" && $2 != "InDatagrams" { print "client: udp receive buffer errors " $6 }' /proc/net/snmp
+	awk '{ printf "cpu %d: backlog drops 0x%s, squeezed 0x%s\n", NR - 1, $2, $3 }' /proc/net/softnet_stat
+}
+
 # Everything that was sent came back, once, from its owner.
 assert_load_exact() {
 	assert_ge "messages sent" 1 "$SENT"
 	assert_eq "received of $SENT sent" "$SENT" "$RECEIVED"
+	[ "$SENT" = "$RECEIVED" ] || losses
 	assert_eq "lost" 0 "$(json_number lost "$LOAD")"
 	assert_eq "doubled" 0 "$(json_number duplicated "$LOAD")"
 	assert_eq "misrouted" 0 "$(json_number misrouted "$LOAD")"
