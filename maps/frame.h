@@ -61,7 +61,8 @@ struct xsr_frame_perf {
 	__be16 n_handoff;
 	__be32 clock_domain;
 	__be16 generation; /* of the route that the router's kernel part followed; 0 = none */
-	__u8 pad[10];
+	__be64 served;	   /* how many of the session's messages were served, this one included; moves with the session */
+	__u8 pad[2];
 } __attribute__((packed));
 _Static_assert(sizeof(struct xsr_frame_perf) == 80, "wire format");
 
