@@ -21,14 +21,17 @@ struct command_row {
 	void (*start)(struct control *control, struct command *command, const json_t *request);
 };
 
-/* The commands, ended by a row without a name. */
+/* The commands of `xsr run`, ended by a row without a name; for listener_open(). */
 extern const struct command_row command_rows[];
 
 /* Sends a line; takes the reference. The request goes on. Nothing is sent to a client that has gone. */
 void command_line(struct command *command, json_t *line);
 void command_progress(struct command *command, size_t done, size_t of);
 
-/* True if so much waits to be written that the command should pause; `resume` is then called once, when it is less. */
+/*
+ * True if so much waits to be written that the command should pause; `resume` is then called once, when it is less or the
+ * client has gone. Never true of a client that has gone.
+ */
 bool command_full(struct command *command, void (*resume)(void *arg), void *arg);
 
 /* The last line: {"done":true,"result":...}; takes the reference. The command is freed. */

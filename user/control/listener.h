@@ -5,6 +5,7 @@
 
 #include <systemd/sd-event.h>
 
+struct command_row;
 struct control;
 struct listener;
 
@@ -12,16 +13,19 @@ struct listener;
 
 /*
  * Listens on `path`, mode 0600, in a folder that is made (0700) if it is not there; what a dead process left is
- * replaced, what a living one serves is -EADDRINUSE. `control` is handed to the commands. 0 and a new *out, or -errno with a
- * sentence. The event loop is borrowed until listener_close().
+ * replaced, what a living one serves is -EADDRINUSE. `rows` are the commands, as command_rows[]; `control` is handed to
+ * them. 0 and a new *out, or -errno with a sentence. The event loop and the rows are borrowed until listener_close().
  */
-int listener_open(struct listener **out, sd_event *event, const char *path, struct control *control,
-		  char why[LISTENER_WHY_LEN]);
+int listener_open(struct listener **out, sd_event *event, const char *path, const struct command_row *rows,
+		  struct control *control, char why[LISTENER_WHY_LEN]);
 
-/* Takes no more connections or requests; those under way go on. */
+/* Removes the socket, takes no more connections or requests; those under way go on and are answered. Idempotent. */
 void listener_stop(struct listener *listener);
 
-/* Removes the socket, closes all connections; requests under way lose their client. Takes NULL. */
+/*
+ * Stops, sends what clients take at once, closes all connections. Requests under way lose their client: those that paused are
+ * resumed, and all still end by command_done() or command_fail(). Not from within a command. Takes NULL.
+ */
 void listener_close(struct listener *listener);
 
 #endif /* XSR_LISTENER_H */
