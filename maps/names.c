@@ -64,6 +64,14 @@ static const char *const worker_stats[] = {
 	[XSR_WORKER_STAT_FILL_EMPTY] = "fill_empty",
 	[XSR_WORKER_STAT_WAKEUPS] = "wakeups",
 	[XSR_WORKER_STAT_SESSIONS] = "sessions",
+	[XSR_WORKER_STAT_HANDOFFS_IN] = "handoffs_in",
+	[XSR_WORKER_STAT_HANDOFFS_OUT] = "handoffs_out",
+	[XSR_WORKER_STAT_HELD] = "held",
+	[XSR_WORKER_STAT_HOLD_OVERFLOW] = "hold_overflow",
+	[XSR_WORKER_STAT_NO_FENCE] = "no_fence",
+	[XSR_WORKER_STAT_LATE_FENCE] = "late_fence",
+	[XSR_WORKER_STAT_STATE_REFUSED] = "state_refused",
+	[XSR_WORKER_STAT_STALE] = "stale",
 };
 _Static_assert(ARRAY_SIZE(worker_stats) == XSR_WORKER_STAT_MAX, "every worker counter has its name");
 

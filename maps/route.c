@@ -7,6 +7,8 @@
 
 #include <bpf/bpf.h>
 
+#include "socket.h"
+
 #define BATCH 4096 /* entries a system call; more than 64 gain nothing but fewer calls */
 
 static struct xsr_route *dense_slot(struct maps *maps, const struct xsr_service *service, uint64_t id)
@@ -71,6 +73,16 @@ int route_get(struct maps *maps, uint32_t index, const struct xsr_service *servi
 	return ret == -EBUSY ? -ENOENT : ret;
 }
 
+int route_owner(struct maps *maps, uint32_t index, uint64_t id)
+{
+	const struct xsr_service *service = &maps->services[index];
+	struct xsr_route route;
+
+	if (route_get(maps, index, service, id, &route) == 0)
+		return route.action == XSR_ACTION_WORKER ? route.target : -1;
+	return service->default_action == XSR_ACTION_HASH ? bucket_owner(maps->buckets, id) : -1;
+}
+
 static int route_store(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,
 		       struct xsr_route word)
 {
@@ -102,16 +114,29 @@ int route_add(struct maps *maps, uint32_t index, const struct xsr_service *servi
 	return route_store(maps, index, service, id, word_make(id, action, target, 1));
 }
 
-int route_replace(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,
-		  enum xsr_action action, uint16_t target)
+static int route_change(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,
+			enum xsr_action action, uint16_t target, uint16_t *generation)
 {
 	struct xsr_route old = {};
 	int ret = route_find(maps, index, service, id, &old);
 
 	if (ret && ret != -ENOENT)
 		return ret;
-	return route_store(maps, index, service, id,
-			   word_make(id, action, target, ret ? 1 : generation_next(old.generation)));
+	*generation = ret ? 1 : generation_next(old.generation);
+	return route_store(maps, index, service, id, word_make(id, action, target, *generation));
+}
+
+int route_replace(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,
+		  enum xsr_action action, uint16_t target)
+{
+	uint16_t generation;
+
+	return route_change(maps, index, service, id, action, target, &generation);
+}
+
+int route_move(struct maps *maps, uint32_t index, uint64_t id, uint16_t worker, uint16_t *generation)
+{
+	return route_change(maps, index, &maps->services[index], id, XSR_ACTION_WORKER, worker, generation);
 }
 
 int route_delete(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id)

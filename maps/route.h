@@ -30,6 +30,12 @@ int route_get(struct maps *maps, uint32_t index, const struct xsr_service *servi
 	      struct xsr_route *out);
 
 /*
+ * The worker that the session's messages go to: by its route, else by the default `hash`; -1 if to none. Whether that worker runs
+ * is not asked.
+ */
+int route_owner(struct maps *maps, uint32_t index, uint64_t id);
+
+/*
  * Adds a route, generation 1. -EEXIST if the ID has one, -EBUSY if its dense slot
  * belongs to another generation of the ID, -E2BIG if the hash table is full.
  */
@@ -39,6 +45,9 @@ int route_add(struct maps *maps, uint32_t index, const struct xsr_service *servi
 /* Like route_add(), but a route that is there gets the target and its next generation. */
 int route_replace(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,
 		  enum xsr_action action, uint16_t target);
+
+/* route_replace() to a worker; *generation gets what the route then has. */
+int route_move(struct maps *maps, uint32_t index, uint64_t id, uint16_t worker, uint16_t *generation);
 
 /* 0 or -ENOENT, -errno. */
 int route_delete(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id);

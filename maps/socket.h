@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "maps.h"
+#include "mix.h"
 
 /*
  * Gives the device's queues their numbers in the instance and tells the kernel. Returns
@@ -32,6 +33,14 @@ int socket_withdraw(struct maps *maps, uint16_t queue, uint16_t worker);
  * slot; the kernel takes it out when it is closed. 0, -ENOENT if the sockets' hook is not loaded, -errno.
  */
 int listener_publish(struct maps *maps, uint32_t service, uint16_t worker, int fd);
+
+/* The worker whose bucket an ID falls into; -1 if none runs. */
+static inline int bucket_owner(const struct xsr_bucket *buckets, uint64_t id)
+{
+	const struct xsr_bucket *bucket = &buckets[mix64(id) & (XSR_BUCKETS_MAX - 1)];
+
+	return (int)__atomic_load_n(&bucket->worker, __ATOMIC_RELAXED) - 1;
+}
 
 /*
  * Spreads the `hash` default over the workers whose bit in `live` is set, by the

@@ -256,6 +256,14 @@ enum xsr_worker_stat {
 	XSR_WORKER_STAT_FILL_EMPTY,    /* by the kernel: no free frame in the fill ring */
 	XSR_WORKER_STAT_WAKEUPS,       /* times that the worker slept and was woken */
 	XSR_WORKER_STAT_SESSIONS,      /* now in the table, not a total */
+	XSR_WORKER_STAT_HANDOFFS_IN,   /* sessions taken over, with their state or without */
+	XSR_WORKER_STAT_HANDOFFS_OUT,  /* sessions given up */
+	XSR_WORKER_STAT_HELD,	       /* messages that waited for their session's state; all were served but for: */
+	XSR_WORKER_STAT_HOLD_OVERFLOW, /* dropped: the session, or the worker, holds as many as it may */
+	XSR_WORKER_STAT_NO_FENCE,      /* sessions that went on without state: the old owner did not answer in time */
+	XSR_WORKER_STAT_LATE_FENCE,    /* fences that came after that; what they brought was thrown away */
+	XSR_WORKER_STAT_STATE_REFUSED, /* sessions that went on without state: the handler could not read or write it */
+	XSR_WORKER_STAT_STALE,	       /* dropped: of a session that has gone to another worker, or by an old route */
 	XSR_WORKER_STAT_MAX
 };
 

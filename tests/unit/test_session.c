@@ -21,13 +21,13 @@ static struct session_table *table_open(uint32_t n_max)
 	return table;
 }
 
-static struct xsr_session *session_add(struct session_table *table, uint32_t service, uint64_t id)
+static struct session *session_add(struct session_table *table, uint32_t service, uint64_t id)
 {
-	struct xsr_session *session = session_get(table, service, id);
+	struct session *session = session_get(table, service, id);
 
 	assert_non_null(session);
-	assert_int_equal(session->service, service);
-	assert_int_equal(session->id, id);
+	assert_int_equal(session->s.service, service);
+	assert_int_equal(session->s.id, id);
 	return session;
 }
 
@@ -53,17 +53,17 @@ static void closing_no_table_does_nothing(void **state)
 static void new_session_is_zeroed_but_for_its_name(void **state)
 {
 	struct session_table *table = table_open(8);
-	struct xsr_session *session = session_add(table, 3, 42), expected = { .id = 42, .service = 3 };
+	struct session *session = session_add(table, 3, 42), expected = { .s = { .id = 42, .service = 3 } };
 
 	(void)state;
-	expected.index = session->index;
+	expected.s.index = session->s.index;
 	assert_memory_equal(session, &expected, sizeof(expected));
-	memset(&session->peer, 0xff, sizeof(session->peer));
-	session->state = session;
-	session->n_messages = session->last_ns = ~0ULL;
+	memset(&session->s.peer, 0xff, sizeof(session->s.peer));
+	session->s.state = session;
+	session->s.n_messages = session->s.last_ns = ~0ULL;
 	session_delete(table, session);
 	session = session_add(table, 3, 42);
-	expected.index = session->index;
+	expected.s.index = session->s.index;
 	assert_memory_equal(session, &expected, sizeof(expected));
 	session_table_close(table);
 }
@@ -71,13 +71,13 @@ static void new_session_is_zeroed_but_for_its_name(void **state)
 static void session_is_found_where_it_was_made(void **state)
 {
 	struct session_table *table = table_open(8);
-	struct xsr_session *session = session_add(table, 3, 42);
+	struct session *session = session_add(table, 3, 42);
 
 	(void)state;
-	session->n_messages = 7;
+	session->s.n_messages = 7;
 	assert_ptr_equal(session_get(table, 3, 42), session);
 	assert_ptr_equal(session_find(table, 3, 42), session);
-	assert_int_equal(session->n_messages, 7);
+	assert_int_equal(session->s.n_messages, 7);
 	assert_int_equal(session_count(table), 1);
 	session_table_close(table);
 }
@@ -85,7 +85,7 @@ static void session_is_found_where_it_was_made(void **state)
 static void same_id_of_another_service_is_another_session(void **state)
 {
 	struct session_table *table = table_open(8);
-	struct xsr_session *one = session_add(table, 1, 42), *two = session_add(table, 2, 42);
+	struct session *one = session_add(table, 1, 42), *two = session_add(table, 2, 42);
 
 	(void)state;
 	assert_ptr_not_equal(one, two);
@@ -98,7 +98,7 @@ static void same_id_of_another_service_is_another_session(void **state)
 static void ids_of_all_zeroes_and_all_ones_are_ids(void **state)
 {
 	struct session_table *table = table_open(8);
-	struct xsr_session *zero = session_add(table, 1, 0), *ones = session_add(table, 1, ~0ULL);
+	struct session *zero = session_add(table, 1, 0), *ones = session_add(table, 1, ~0ULL);
 
 	(void)state;
 	assert_ptr_equal(session_find(table, 1, 0), zero);
@@ -150,11 +150,11 @@ static void every_session_has_an_index_of_its_own(void **state)
 
 	(void)state;
 	for (i = 0; i < 100; i++) {
-		struct xsr_session *session = session_add(table, 1 + i % 5, i * 0x9e3779b97f4a7c15ULL);
+		struct session *session = session_add(table, 1 + i % 5, i * 0x9e3779b97f4a7c15ULL);
 
-		assert_in_range(session->index, 0, 99);
-		assert_false(used[session->index]);
-		used[session->index] = true;
+		assert_in_range(session->s.index, 0, 99);
+		assert_false(used[session->s.index]);
+		used[session->s.index] = true;
 	}
 	session_table_close(table);
 }
@@ -167,10 +167,10 @@ static void sweep_finds_who_was_silent_since_before(void **state)
 	uint32_t n = 8;
 
 	(void)state;
-	session_add(table, 1, 1)->last_ns = 100;
-	session_add(table, 1, 2)->last_ns = 200;
-	session_add(table, 1, 3)->last_ns = 99;
-	assert_int_equal(session_sweep(table, 100, &n)->id, 3);
+	session_add(table, 1, 1)->s.last_ns = 100;
+	session_add(table, 1, 2)->s.last_ns = 200;
+	session_add(table, 1, 3)->s.last_ns = 99;
+	assert_int_equal(session_sweep(table, 100, &n)->s.id, 3);
 	assert_null(session_sweep(table, 100, &n));
 	assert_int_equal(n, 0);
 	session_table_close(table);
@@ -179,7 +179,7 @@ static void sweep_finds_who_was_silent_since_before(void **state)
 static void sweep_of_one_round_sees_each_session_once(void **state)
 {
 	struct session_table *table = table_open(100);
-	struct xsr_session *session;
+	struct session *session;
 	bool seen[60] = {};
 	uint32_t i, n = 100, n_seen = 0;
 
@@ -187,8 +187,8 @@ static void sweep_of_one_round_sees_each_session_once(void **state)
 	for (i = 0; i < 60; i++)
 		session_add(table, 1, i);
 	while ((session = session_sweep(table, 1, &n))) {
-		assert_false(seen[session->id]);
-		seen[session->id] = true;
+		assert_false(seen[session->s.id]);
+		seen[session->s.id] = true;
 		n_seen++;
 	}
 	assert_int_equal(n_seen, 60);
@@ -206,11 +206,11 @@ static void sweep_goes_on_where_the_last_one_ended(void **state)
 		session_add(table, 1, i);
 	for (call = 0; call < 10; call++) {
 		uint32_t n = 10, n_seen = 0;
-		struct xsr_session *session;
+		struct session *session;
 
 		while ((session = session_sweep(table, 1, &n))) {
-			assert_false(seen[session->id]);
-			seen[session->id] = true;
+			assert_false(seen[session->s.id]);
+			seen[session->s.id] = true;
 			n_seen++;
 		}
 		assert_int_equal(n_seen, 10);
@@ -221,12 +221,12 @@ static void sweep_goes_on_where_the_last_one_ended(void **state)
 static void sweep_may_delete_what_it_finds(void **state)
 {
 	struct session_table *table = table_open(1000);
-	struct xsr_session *session;
+	struct session *session;
 	uint32_t i, n = 1000;
 
 	(void)state;
 	for (i = 0; i < 1000; i++)
-		session_add(table, 1, i)->last_ns = i % 3;
+		session_add(table, 1, i)->s.last_ns = i % 3;
 	while ((session = session_sweep(table, 1, &n)))
 		session_delete(table, session);
 	assert_int_equal(session_count(table), 666);
@@ -255,7 +255,7 @@ static void sweep_of_nothing_finds_nothing(void **state)
 
 struct model {
 	struct session_table *table;
-	struct xsr_session *sessions[N_SERVICES][N_IDS]; /* NULL = not there */
+	struct session *sessions[N_SERVICES][N_IDS]; /* NULL = not there */
 	uint64_t n_messages[N_SERVICES][N_IDS];
 	uint32_t n;
 	uint64_t seed;
@@ -277,31 +277,31 @@ static uint64_t model_id(uint32_t i)
 
 static void model_get(struct model *m, uint32_t service, uint32_t i)
 {
-	struct xsr_session *session = session_get(m->table, service + 1, model_id(i));
+	struct session *session = session_get(m->table, service + 1, model_id(i));
 
 	if (m->sessions[service][i]) {
 		assert_ptr_equal(session, m->sessions[service][i]);
-		assert_int_equal(session->n_messages, m->n_messages[service][i]);
+		assert_int_equal(session->s.n_messages, m->n_messages[service][i]);
 	} else if (m->n == N_MAX) {
 		assert_null(session);
 		return;
 	} else {
 		assert_non_null(session);
-		assert_int_equal(session->n_messages, 0);
+		assert_int_equal(session->s.n_messages, 0);
 		m->sessions[service][i] = session;
 		m->n_messages[service][i] = 0;
 		m->n++;
 	}
-	session->n_messages = ++m->n_messages[service][i];
+	session->s.n_messages = ++m->n_messages[service][i];
 }
 
 static void model_find(struct model *m, uint32_t service, uint32_t i)
 {
-	struct xsr_session *session = session_find(m->table, service + 1, model_id(i));
+	struct session *session = session_find(m->table, service + 1, model_id(i));
 
 	assert_ptr_equal(session, m->sessions[service][i]);
 	if (session)
-		assert_int_equal(session->n_messages, m->n_messages[service][i]);
+		assert_int_equal(session->s.n_messages, m->n_messages[service][i]);
 }
 
 static void model_delete(struct model *m, uint32_t service, uint32_t i)

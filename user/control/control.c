@@ -10,22 +10,33 @@
 #include <systemd/sd-event.h>
 
 #include "attach.h"
+#include "command.h"
+#include "conductor.h"
 #include "config.h"
 #include "instance.h"
+#include "listener.h"
 #include "log.h"
 #include "probe.h"
 #include "program.h"
 #include "reconcile.h"
 #include "xsr.h"
 
-struct control {
+struct run {
 	const char *path;
 	struct config *config;
 	struct maps *maps;
 	struct xsr_router *router;
+	sd_event *event;
+	struct control *control;
+	struct listener *listener;
 	bool attached[XSR_DEVICES_MAX]; /* by us: we detach it */
 	bool xdp_possible;
+	bool stopping;
 };
+
+#define CONTROL_FOLDER "/run/xsr"
+#define PATIENCE_MS 1000 /* for what is under way when it is told to stop */
+
 
 static void sentence_warn(const char *sentence, void *arg)
 {
@@ -33,7 +44,7 @@ static void sentence_warn(const char *sentence, void *arg)
 	log_warning("%s", sentence);
 }
 
-static int config_open(struct control *c, const char *instance)
+static int config_open(struct run *c, const char *instance)
 {
 	char why[CONFIG_WHY_LEN];
 
@@ -46,7 +57,7 @@ static int config_open(struct control *c, const char *instance)
 	return 0;
 }
 
-static int program_ensure(struct control *c)
+static int program_ensure(struct run *c)
 {
 	const struct program_options options = {};
 	struct program_report report;
@@ -64,7 +75,7 @@ static int program_ensure(struct control *c)
 	return 0;
 }
 
-static int device_ensure(struct control *c, unsigned int i)
+static int device_ensure(struct run *c, unsigned int i)
 {
 	static const enum attach_mode modes[] = {
 		[CONFIG_MODE_AUTO] = ATTACH_AUTO,
@@ -91,7 +102,7 @@ static int device_ensure(struct control *c, unsigned int i)
 	return 0;
 }
 
-static void devices_detach(struct control *c)
+static void devices_detach(struct run *c)
 {
 	char why[LOADER_WHY_LEN];
 	unsigned int i;
@@ -103,7 +114,7 @@ static void devices_detach(struct control *c)
 }
 
 /* Without xdp the program has no business on a device: it would see no worker's socket there. */
-static int udp_instead(struct control *c, const char *why)
+static int udp_instead(struct run *c, const char *why)
 {
 	if (c->config->transport == CONFIG_TRANSPORT_XDP) {
 		log_error("transport xdp is demanded, and %s", why);
@@ -115,7 +126,7 @@ static int udp_instead(struct control *c, const char *why)
 }
 
 /* Every device runs the program, or udp serves, unless xdp is demanded. */
-static int devices_ensure(struct control *c)
+static int devices_ensure(struct run *c)
 {
 	unsigned int i;
 
@@ -131,14 +142,14 @@ static int devices_ensure(struct control *c)
 	return 0;
 }
 
-static const char *transport_wish(const struct control *c)
+static const char *transport_wish(const struct run *c)
 {
 	if (c->config->transport == CONFIG_TRANSPORT_UDP || !c->xdp_possible)
 		return "udp";
 	return c->config->transport == CONFIG_TRANSPORT_XDP ? "xdp" : NULL;
 }
 
-static int router_open(struct control *c)
+static int router_open(struct run *c)
 {
 	const struct config *config = c->config;
 	const char *devices[XSR_DEVICES_MAX];
@@ -182,7 +193,7 @@ static void services_log(const struct reconcile_result *r)
 	log_info("services: %u added, %u changed, %u deleted", r->n_added, r->n_changed, r->n_deleted);
 }
 
-static int services_open(struct control *c)
+static int services_open(struct run *c)
 {
 	struct reconcile_result result;
 	char why[LOADER_WHY_LEN];
@@ -200,7 +211,7 @@ static int services_open(struct control *c)
 }
 
 /* The new file whole, or the running state. */
-static void control_reload(struct control *c)
+static void config_reload(struct run *c)
 {
 	struct reconcile_result result;
 	struct config *new = NULL;
@@ -226,16 +237,37 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)source;
 	(void)info;
 	sd_notify(0, "RELOADING=1");
-	control_reload(arg);
+	config_reload(arg);
 	sd_notify(0, "READY=1");
 	return 0;
 }
 
+static int on_patience(sd_event_source *source, uint64_t now_us, void *arg)
+{
+	(void)now_us;
+	(void)arg;
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static void on_idle(void *arg)
+{
+	sd_event_exit(arg, 0);
+}
+
+/* Nothing new is begun; sessions that are on their way arrive first, if they do soon. A second signal does not wait. */
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
-	(void)arg;
+	struct run *c = arg;
+
+	(void)source;
 	log_info("stopping on signal %u", info->ssi_signo);
-	return sd_event_exit(sd_event_source_get_event(source), 0);
+	if (c->stopping)
+		return sd_event_exit(c->event, 0);
+	c->stopping = true;
+	sd_notify(0, "STOPPING=1");
+	listener_stop(c->listener);
+	conductor_stop(c->control, on_idle, c->event);
+	return sd_event_add_time_relative(c->event, NULL, CLOCK_MONOTONIC, PATIENCE_MS * 1000ULL, 0, on_patience, c);
 }
 
 /* Signals are blocked before threads start, so that only the event loop takes them. */
@@ -250,29 +282,40 @@ static int signals_block(void)
 	return sigprocmask(SIG_BLOCK, &set, NULL) ? -errno : 0;
 }
 
-static int event_loop(struct control *c)
+static int event_open(struct run *c)
 {
-	sd_event *event = NULL;
-	int ret = sd_event_default(&event);
+	int ret = sd_event_new(&c->event);
 
 	if (ret >= 0)
-		ret = sd_event_add_signal(event, NULL, SIGTERM, on_stop, c);
+		ret = sd_event_add_signal(c->event, NULL, SIGTERM, on_stop, c);
 	if (ret >= 0)
-		ret = sd_event_add_signal(event, NULL, SIGINT, on_stop, c);
+		ret = sd_event_add_signal(c->event, NULL, SIGINT, on_stop, c);
 	if (ret >= 0)
-		ret = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, c);
-	if (ret >= 0) {
-		sd_notify(0, "READY=1");
-		ret = sd_event_loop(event);
-	}
-	sd_notify(0, "STOPPING=1");
+		ret = sd_event_add_signal(c->event, NULL, SIGHUP, on_hangup, c);
+	if (ret >= 0)
+		ret = sd_event_set_watchdog(c->event, true);
 	if (ret < 0)
 		log_error("event loop: %s", strerror(-ret));
-	sd_event_unref(event);
+	return ret < 0 ? ret : 0;
+}
+
+/* Who asks on the control socket finds a router that serves. */
+static int commands_open(struct run *c)
+{
+	char path[sizeof(CONTROL_FOLDER) + XSR_NAME_LEN + 8], why[CONDUCTOR_WHY_LEN] = "";
+	int ret;
+
+	_Static_assert(CONDUCTOR_WHY_LEN == LISTENER_WHY_LEN, "sentences fit");
+	snprintf(path, sizeof(path), CONTROL_FOLDER "/%s.sock", c->config->instance);
+	ret = conductor_open(&c->control, c->event, c->router, why);
+	if (!ret)
+		ret = listener_open(&c->listener, c->event, path, command_rows, c->control, why);
+	if (ret)
+		log_error("%s", why);
 	return ret;
 }
 
-static int control_serve(struct control *c)
+static int control_serve(struct run *c)
 {
 	int ret;
 
@@ -284,17 +327,25 @@ static int control_serve(struct control *c)
 	if (!ret)
 		ret = services_open(c); /* last: what cannot be served changes nothing */
 	if (!ret)
+		ret = event_open(c);
+	if (!ret)
 		ret = xsr_router_start(c->router);
+	if (!ret)
+		ret = commands_open(c);
 	if (ret)
 		return ret;
 	log_info("instance '%s' is served by %u worker(s), mode %s", c->config->instance, c->config->n_workers,
 		 xsr_router_mode_active(c->router));
-	return event_loop(c);
+	sd_notify(0, "READY=1");
+	ret = sd_event_loop(c->event);
+	if (ret < 0)
+		log_error("event loop: %s", strerror(-ret));
+	return ret;
 }
 
 int control_run(const char *config_path, const char *instance)
 {
-	struct control c = { .path = config_path };
+	struct run c = { .path = config_path };
 	int ret;
 
 	ret = config_open(&c, instance);
@@ -304,6 +355,8 @@ int control_run(const char *config_path, const char *instance)
 		probe_kernel(sentence_warn, NULL);
 		ret = control_serve(&c);
 	}
+	listener_close(c.listener);
+	conductor_close(c.control);
 	if (c.router)
 		xsr_router_stop(c.router);
 	if (c.config)
@@ -311,5 +364,6 @@ int control_run(const char *config_path, const char *instance)
 	xsr_router_close(c.router);
 	maps_close(c.maps);
 	config_free(c.config);
+	sd_event_unref(c.event);
 	return ret < 0 ? 1 : 0;
 }

@@ -7,17 +7,42 @@
 #ifndef XSR_HANDOFF_H
 #define XSR_HANDOFF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "maps.h"
+#include "post.h"
+
 struct handoffs;
+
+/* What it needs of the world; borrowed. */
+struct handoffs_params {
+	struct maps *maps;
+	struct post *post;	/* the control thread's */
+	unsigned int fence_ms;	/* the workers' */
+	uint64_t (*clock_ns)(void);
+	/* Begins to wait for a grace period, after which handoffs_grace_over() is called. One at a time. */
+	void (*grace)(void *arg);
+	void *arg;
+};
+
+int handoffs_open(struct handoffs **out, const struct handoffs_params *params); /* 0 or -errno */
+void handoffs_close(struct handoffs *handoffs);					/* takes NULL */
 
 /* A session and where it shall go. */
 struct handoff_wish {
 	uint64_t id;
 	uint32_t service;
 	uint16_t worker;
+	/*
+	 * HANDOFF_FROM_OWNER, or the worker that has it although its messages go to `worker` already: then no route is
+	 * changed and no grace period waited for.
+	 */
+	uint16_t from;
 };
+
+#define HANDOFF_FROM_OWNER 0xffff
 
 #define HANDOFF_FAILURES_MAX 16
 
@@ -43,5 +68,20 @@ struct handoff_report {
 int handoffs_move(struct handoffs *handoffs, const struct handoff_wish *wishes, size_t n,
 		  void (*progress)(const struct handoff_report *report, void *arg),
 		  void (*done)(const struct handoff_report *report, void *arg), void *arg);
+
+/* The workers that sessions may come from, and those that they may go to, a bit each. */
+void handoffs_workers(struct handoffs *handoffs, uint64_t from, uint64_t to);
+
+/* READY, REFUSED, TAKEN of a worker. */
+void handoffs_mail(struct handoffs *handoffs, const struct mail *mail);
+
+void handoffs_grace_over(struct handoffs *handoffs);
+
+/* Does what can be done now. Returns after how many ms it wants to be called again at the latest; -1: nothing is under way. */
+int handoffs_step(struct handoffs *handoffs);
+
+/* From now on handoffs_move() refuses; what is under way goes on. */
+void handoffs_stop(struct handoffs *handoffs);
+bool handoffs_idle(const struct handoffs *handoffs);
 
 #endif /* XSR_HANDOFF_H */

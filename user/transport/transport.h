@@ -7,6 +7,7 @@
 #ifndef XSR_TRANSPORT_H
 #define XSR_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "maps.h"
@@ -47,6 +48,10 @@ struct transport_ops {
 	void (*submit)(struct transport *t, struct xsr_message *messages, int n);
 	/* Sleeps until there is something to receive, wake_fd, or timeout_ms. */
 	int (*wait)(struct transport *t, int timeout_ms);
+	/* Notes how far what has arrived by now reaches. A new note replaces the one before. */
+	void (*mark)(struct transport *t);
+	/* Whether all that had arrived at the last mark() has been received. */
+	bool (*passed)(struct transport *t);
 	/* About once a second: kernel's counters, services that came or went. */
 	void (*tick)(struct transport *t);
 	/* The path that really runs, "xdp native copy". Borrowed. */

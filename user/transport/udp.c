@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,12 +22,14 @@
 #define BUFFERS (2 * BATCH_MAX)
 #define HEADROOM 64	 /* before a payload: rules load 8 bytes that end in it */
 #define SOCKET_BUFFER (4 << 20)
+#define SKB_LEN_MIN 192	 /* less than any kernel's sk_buff */
 #define CONTROL_LEN 64	 /* of a message: the address that it came to */
 
 struct udp_socket {
 	int fd;		      /* -1 = none */
 	int failed;	      /* the -errno of the last try, told once */
 	struct xsr_service service; /* whose it is: told apart when a number is used again */
+	uint32_t n_marked;    /* of what waited at the mark, no more than this is left */
 };
 
 /* What one recvmmsg or sendmmsg needs. */
@@ -290,7 +293,7 @@ static void peer_read(struct udp_batch *b, int i, struct xsr_peer *peer)
 
 static int service_recv(struct transport *t, uint32_t service, struct xsr_message *messages, int n)
 {
-	const struct udp_socket *us = &t->sockets[service];
+	struct udp_socket *us = &t->sockets[service];
 	struct udp_batch *b = &t->batch;
 	int i, got;
 
@@ -303,6 +306,8 @@ static int service_recv(struct transport *t, uint32_t service, struct xsr_messag
 	got = n ? recvmmsg(us->fd, b->headers, n, MSG_DONTWAIT, NULL) : 0;
 	if (got < 0)
 		got = 0;
+	/* Less than asked for: it was seen empty. */
+	us->n_marked = got < n || us->n_marked < (uint32_t)got ? 0 : us->n_marked - got;
 	for (i = n; i > got; i--)
 		t->free[t->n_free++] = messages[i - 1].buffer;
 	for (i = 0; i < got; i++) {
@@ -440,6 +445,39 @@ static int udp_wait(struct transport *t, int timeout_ms)
 	return n < 0 && errno != EINTR ? -errno : 0;
 }
 
+/*
+ * The kernel does not say how many datagrams wait, but how much memory they take, and none takes less than its sk_buff. So all that
+ * waited has been received when the socket was seen empty, or when as many as can have waited have come.
+ */
+static uint32_t waiting_max(int fd)
+{
+	uint32_t meminfo[SK_MEMINFO_VARS] = {};
+	socklen_t len = sizeof(meminfo);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, meminfo, &len))
+		return UINT32_MAX; /* only seeing it empty counts */
+	return meminfo[SK_MEMINFO_RMEM_ALLOC] / SKB_LEN_MIN;
+}
+
+static void udp_mark(struct transport *t)
+{
+	uint32_t i;
+
+	for (i = 1; i < XSR_SERVICES_MAX; i++)
+		if (t->sockets[i].fd >= 0)
+			t->sockets[i].n_marked = waiting_max(t->sockets[i].fd);
+}
+
+static bool udp_passed(struct transport *t)
+{
+	uint32_t i;
+
+	for (i = 1; i < XSR_SERVICES_MAX; i++)
+		if (t->sockets[i].fd >= 0 && t->sockets[i].n_marked)
+			return false;
+	return true;
+}
+
 static void udp_tick(struct transport *t)
 {
 	if (t->published)
@@ -462,6 +500,8 @@ const struct transport_ops transport_udp = {
 	.reserve = udp_reserve,
 	.submit = udp_submit,
 	.wait = udp_wait,
+	.mark = udp_mark,
+	.passed = udp_passed,
 	.tick = udp_tick,
 	.mode_active = udp_mode_active,
 };

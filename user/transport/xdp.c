@@ -19,12 +19,14 @@
 #include "umem.h"
 
 #define BATCH_MAX 256
+#define RESERVE_HEADROOM 128 /* less than before a received payload: what came fits into what is reserved */
 #define KICKS_MAX 64 /* the kernel sends 32 frames a call in copy mode */
 
 struct xdp_socket {
 	int fd;
 	struct xsk_ring_cons rx;
 	struct umem_ring rx_ring;
+	uint32_t mark; /* of the ring's producer */
 };
 
 /* The worker's way out through one device. */
@@ -53,6 +55,9 @@ struct transport {
 	bool zerocopy;
 	char mode_active[32];
 };
+
+_Static_assert(RESERVE_HEADROOM >= PACKET_HEADERS_MAX, "headers fit before a payload");
+_Static_assert(RESERVE_HEADROOM <= XDP_PACKET_HEADROOM, "what was received fits behind it");
 
 static int fail(char why[XSR_WHY_LEN], const char *what)
 {
@@ -356,8 +361,8 @@ static int xdp_reserve(struct transport *t, struct xsr_message *messages, int n)
 	for (i = 0; i < got; i++) {
 		memset(&messages[i], 0, sizeof(messages[i]));
 		messages[i].buffer = addrs[i];
-		messages[i].data = t->umem->area + addrs[i] + XDP_PACKET_HEADROOM + PACKET_HEADERS_MAX;
-		messages[i].room = t->umem->frame_len - XDP_PACKET_HEADROOM - PACKET_HEADERS_MAX;
+		messages[i].data = t->umem->area + addrs[i] + RESERVE_HEADROOM;
+		messages[i].room = t->umem->frame_len - RESERVE_HEADROOM;
 	}
 	return got;
 }
@@ -432,6 +437,25 @@ static int xdp_wait(struct transport *t, int timeout_ms)
 	return n < 0 && errno != EINTR ? -errno : 0;
 }
 
+/* What the kernel has published stands in the rings, whatever is taken out meanwhile. */
+static void xdp_mark(struct transport *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->umem->n_queues; i++)
+		t->sockets[i].mark = __atomic_load_n(t->sockets[i].rx.producer, __ATOMIC_ACQUIRE);
+}
+
+static bool xdp_passed(struct transport *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->umem->n_queues; i++)
+		if ((int32_t)(t->sockets[i].rx.cached_cons - t->sockets[i].mark) < 0)
+			return false;
+	return true;
+}
+
 static void xdp_tick(struct transport *t)
 {
 	uint64_t dropped = 0, ring_full = 0, fill_empty = 0;
@@ -468,6 +492,8 @@ const struct transport_ops transport_xdp = {
 	.reserve = xdp_reserve,
 	.submit = xdp_submit,
 	.wait = xdp_wait,
+	.mark = xdp_mark,
+	.passed = xdp_passed,
 	.tick = xdp_tick,
 	.mode_active = xdp_mode_active,
 };

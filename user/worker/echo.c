@@ -6,14 +6,18 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "frame.h"
 #include "handlers.h"
 #include "worker.h"
 
+#define ECHO_STATE_VERSION 1 /* the number of messages served, 8 bytes big endian */
+
 struct echo {
 	struct xsr_worker *worker;
+	uint64_t *served; /* messages, by the session's index: goes with a session that moves */
 };
 
 static uint64_t clock_now_ns(void)
@@ -31,17 +35,47 @@ static int echo_open(struct xsr_worker *worker, void **context)
 	if (!echo)
 		return -ENOMEM;
 	echo->worker = worker;
+	echo->served = calloc(worker->p.sessions_max, sizeof(*echo->served));
+	if (!echo->served) {
+		free(echo);
+		return -ENOMEM;
+	}
 	*context = echo;
 	return 0;
 }
 
 static void echo_close(void *context)
 {
-	free(context);
+	struct echo *echo = context;
+
+	free(echo->served);
+	free(echo);
+}
+
+static int echo_give_up(void *context, struct xsr_session *session, void *state)
+{
+	const struct echo *echo = context;
+	const uint64_t served = htobe64(echo->served[session->index]);
+
+	memcpy(state, &served, sizeof(served));
+	return sizeof(served);
+}
+
+static int echo_take_over(void *context, struct xsr_session *session, uint16_t version, const void *state, size_t len)
+{
+	struct echo *echo = context;
+	uint64_t served;
+
+	if (version != ECHO_STATE_VERSION || len != sizeof(served))
+		return -EPROTO;
+	memcpy(&served, state, sizeof(served));
+	echo->served[session->index] = be64toh(served);
+	return 0;
 }
 
 /* Who served it, by which generation of the route, and when the kernel and we saw it. */
-static void perf_answer(const struct echo *echo, struct xsr_frame *frame, const struct xsr_message *m)
+static void perf_answer(const struct echo *echo, const struct xsr_session *session, struct xsr_frame *frame,
+			const struct xsr_message *m)
 {
 	struct xsr_frame_perf *perf = (struct xsr_frame_perf *)(frame + 1);
 	uint64_t now_ns = clock_now_ns();
@@ -51,13 +85,15 @@ static void perf_answer(const struct echo *echo, struct xsr_frame *frame, const 
 	perf->t2_ns = htobe64(echo->worker->now_ns);
 	perf->t4_ns = htobe64(now_ns);
 	perf->in_worker = perf->owner_worker = perf->out_worker = worker;
-	perf->n_handoff = 0;
+	perf->n_handoff = htobe16(session ? session->n_handoffs : 0);
 	perf->generation = htobe16(m->generation);
+	perf->served = htobe64(session ? echo->served[session->index] : 0);
 	frame->type = XSR_FRAME_PERF_PONG;
 }
 
 /* False if there is no answer to this type. */
-static bool frame_answer(const struct echo *echo, struct xsr_frame *frame, const struct xsr_message *m)
+static bool frame_answer(const struct echo *echo, const struct xsr_session *session, struct xsr_frame *frame,
+			 const struct xsr_message *m)
 {
 	switch (frame->type) {
 	case XSR_FRAME_ECHO_REQ:
@@ -72,7 +108,7 @@ static bool frame_answer(const struct echo *echo, struct xsr_frame *frame, const
 	case XSR_FRAME_PERF_PING:
 		if (m->len < sizeof(*frame) + sizeof(struct xsr_frame_perf))
 			return false;
-		perf_answer(echo, frame, m);
+		perf_answer(echo, session, frame, m);
 		break;
 	default:
 		return false;
@@ -86,10 +122,13 @@ static enum xsr_verdict echo_message(void *context, struct xsr_session *session,
 	const struct echo *echo = context;
 	const struct xsr_service *service = &echo->worker->p.maps->services[m->service];
 
-	(void)session; /* an echo has no state but what the table keeps */
+	if (session && session->n_messages == 1)
+		echo->served[session->index] = 0; /* it is new; its place may have been another's */
+	if (session)
+		echo->served[session->index]++;
 	if (!(service->flags & XSR_SERVICE_FRAMED))
 		return XSR_REPLY;
-	if (frame_answer(echo, (struct xsr_frame *)m->data, m))
+	if (frame_answer(echo, session, (struct xsr_frame *)m->data, m))
 		return XSR_REPLY;
 	echo->worker->counters->n[XSR_WORKER_STAT_UNEXPECTED]++;
 	return XSR_RELEASE;
@@ -100,4 +139,8 @@ const struct xsr_handler handler_echo = {
 	.open = echo_open,
 	.message = echo_message,
 	.close = echo_close,
+	.give_up = echo_give_up,
+	.take_over = echo_take_over,
+	.state_version = ECHO_STATE_VERSION,
+	.state_len_max = sizeof(uint64_t),
 };

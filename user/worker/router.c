@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A set of workers on one instance: opened together, published, run, stopped. */
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,17 +10,15 @@
 #include "attach.h"
 #include "instance.h"
 #include "socket.h"
+#include "router.h"
 #include "umem.h"
-#include "worker.h"
 
 struct xsr_router {
 	char instance[XSR_NAME_LEN];
 	struct maps *maps;
 	struct umem *umem; /* NULL without xdp */
-	struct xsr_worker *workers[XSR_WORKERS_MAX];
-	pthread_t threads[XSR_WORKERS_MAX];
-	unsigned int n_workers;
-	unsigned int n_threads;
+	struct workers workers;
+	struct worker_params params; /* of any worker, but for its number and cpu */
 	uint32_t ifindexes[XSR_DEVICES_MAX];
 	unsigned int n_devices;
 	const struct transport_ops *ops;
@@ -46,6 +43,10 @@ static struct xsr_router_config config_complete(const struct xsr_router_config *
 	c.ring_len = c.ring_len ?: 2048;
 	c.batch = c.batch ?: 64;
 	c.sessions_max = c.sessions_max ?: 65536;
+	c.hold_max = c.hold_max ?: 1024;
+	c.hold_ms = c.hold_ms ?: 64;
+	c.hold_len = c.hold_len ?: 16 << 20;
+	c.fence_ms = c.fence_ms ?: 1000;
 	c.log = c.log ?: log_nowhere;
 	return c;
 }
@@ -156,13 +157,11 @@ static int devices_open(struct xsr_router *r, const struct xsr_router_config *c,
 }
 
 /* The i-th of the cores that this process may use, round and round. */
-static int cpu_choose(const struct xsr_router_config *c, unsigned int i)
+static int cpu_choose(unsigned int i)
 {
 	cpu_set_t set;
 	int cpu, n;
 
-	if (c->cpus)
-		return c->cpus[i];
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return -1;
 	n = i % CPU_COUNT(&set);
@@ -172,45 +171,51 @@ static int cpu_choose(const struct xsr_router_config *c, unsigned int i)
 	return -1;
 }
 
-static void workers_close(struct xsr_router *r)
+static int worker_add(struct xsr_router *r, unsigned int number, int cpu, char why[XSR_WHY_LEN])
 {
-	unsigned int i;
+	struct worker_params params = r->params;
 
-	for (i = 0; i < r->n_workers; i++)
-		worker_close(r->workers[i]);
-	r->n_workers = 0;
+	params.number = number;
+	params.cpu = cpu;
+	return workers_add(&r->workers, &params, why);
 }
 
-static int workers_open(struct xsr_router *r, const struct xsr_router_config *c, char why[XSR_WHY_LEN])
+static void workers_end(struct xsr_router *r)
+{
+	uint64_t open;
+
+	for (open = r->workers.open; open; open &= open - 1)
+		workers_remove(&r->workers, __builtin_ctzll(open));
+}
+
+static int workers_begin(struct xsr_router *r, const struct xsr_router_config *c, char why[XSR_WHY_LEN])
 {
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < c->n_workers && !ret; i++) {
-		const struct worker_params params = {
-			.instance = r->instance,
-			.number = i,
-			.cpu = cpu_choose(c, i),
-			.spin = c->spin,
-			.batch = c->batch,
-			.sessions_max = c->sessions_max,
-			.idle_s = c->idle_s,
-			.ring_len = c->ring_len,
-			.frame_len = c->frame_len,
-			.handler = c->handler,
-			.ops = r->ops,
-			.maps = r->maps,
-			.umem = r->umem,
-			.log = c->log,
-			.log_arg = c->log_arg,
-		};
-
-		ret = worker_open(&r->workers[i], &params, why);
-		if (!ret)
-			r->n_workers++;
-	}
+	r->params = (struct worker_params){
+		.instance = r->instance,
+		.spin = c->spin,
+		.batch = c->batch,
+		.sessions_max = c->sessions_max,
+		.idle_s = c->idle_s,
+		.hold_max = c->hold_max,
+		.hold_ms = c->hold_ms,
+		.hold_len = c->hold_len,
+		.fence_ms = c->fence_ms,
+		.ring_len = c->ring_len,
+		.frame_len = c->frame_len,
+		.handler = c->handler,
+		.ops = r->ops,
+		.maps = r->maps,
+		.umem = r->umem,
+		.log = c->log,
+		.log_arg = c->log_arg,
+	};
+	for (i = 0; i < c->n_workers && !ret; i++)
+		ret = worker_add(r, i, c->cpus ? c->cpus[i] : cpu_choose(i), why);
 	if (ret)
-		workers_close(r);
+		workers_end(r);
 	return ret;
 }
 
@@ -243,7 +248,7 @@ static int transport_try(struct xsr_router *r, const struct xsr_router_config *c
 	if (r->ops == &transport_xdp)
 		ret = devices_open(r, c, why);
 	if (!ret)
-		ret = workers_open(r, c, why);
+		ret = workers_begin(r, c, why);
 	if (ret)
 		devices_close(r);
 	return ret;
@@ -281,7 +286,7 @@ static int router_fill(struct xsr_router *r, const struct xsr_router_config *c, 
 		ret = transport_choose(r, c, why);
 	maps_unlock(r->maps);
 	if (!ret)
-		strncat(r->mode_active, r->ops->mode_active(r->workers[0]->transport),
+		strncat(r->mode_active, r->ops->mode_active(r->workers.at[0]->transport),
 			sizeof(r->mode_active) - strlen(r->mode_active) - 1);
 	return ret;
 }
@@ -300,7 +305,9 @@ int xsr_router_open(struct xsr_router **out, const struct xsr_router_config *con
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	ret = router_fill(r, &c, why);
+	ret = workers_open(&r->workers);
+	if (!ret)
+		ret = router_fill(r, &c, why);
 	if (ret)
 		xsr_router_close(r);
 	else
@@ -310,87 +317,95 @@ int xsr_router_open(struct xsr_router **out, const struct xsr_router_config *con
 
 int xsr_router_publish(struct xsr_router *r)
 {
-	uint64_t live = 0;
-	unsigned int i;
+	uint64_t open;
 	int ret = 0;
 
 	if (r->published)
 		return 0;
-	for (i = 0; i < r->n_workers && !ret; i++) {
-		ret = r->ops->publish(r->workers[i]->transport);
-		live |= 1ULL << i;
-	}
+	for (open = r->workers.open; open && !ret; open &= open - 1)
+		ret = r->ops->publish(r->workers.at[__builtin_ctzll(open)]->transport);
 	if (ret)
 		return ret;
-	buckets_spread(r->maps->buckets, live);
+	buckets_spread(r->maps->buckets, r->workers.open);
 	r->published = true;
 	return 0;
 }
 
 static void withdraw(struct xsr_router *r)
 {
-	unsigned int i;
+	uint64_t open;
 
 	if (!r->published)
 		return;
 	buckets_spread(r->maps->buckets, 0);
-	for (i = 0; i < r->n_workers; i++)
-		r->ops->withdraw(r->workers[i]->transport);
+	for (open = r->workers.open; open; open &= open - 1)
+		r->ops->withdraw(r->workers.at[__builtin_ctzll(open)]->transport);
 	maps_wait_readers(); /* from here on nothing more arrives */
 	r->published = false;
 }
 
-static void *thread_main(void *arg)
-{
-	worker_run(arg);
-	return NULL;
-}
-
-static int thread_start(pthread_t *thread, struct xsr_worker *worker)
-{
-	pthread_attr_t attr;
-	char name[16];
-	cpu_set_t set;
-	int ret;
-
-	pthread_attr_init(&attr);
-	if (worker->p.cpu >= 0) {
-		CPU_ZERO(&set);
-		CPU_SET(worker->p.cpu, &set);
-		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
-	}
-	ret = -pthread_create(thread, &attr, thread_main, worker);
-	pthread_attr_destroy(&attr);
-	if (ret)
-		return ret;
-	snprintf(name, sizeof(name), "xsr-worker-%u", worker->p.number);
-	pthread_setname_np(*thread, name);
-	return 0;
-}
-
 int xsr_router_start(struct xsr_router *r)
 {
-	unsigned int i;
-	int ret;
+	uint64_t idle;
+	int ret = 0;
 
-	for (i = r->n_threads; i < r->n_workers; i++, r->n_threads++) {
-		ret = thread_start(&r->threads[i], r->workers[i]);
-		if (ret)
-			return ret;
-	}
-	return xsr_router_publish(r);
+	for (idle = r->workers.open & ~r->workers.running; idle && !ret; idle &= idle - 1)
+		ret = workers_start(&r->workers, __builtin_ctzll(idle));
+	return ret ? ret : xsr_router_publish(r);
 }
 
 void xsr_router_stop(struct xsr_router *r)
 {
-	unsigned int i;
+	uint64_t running;
 
 	withdraw(r);
-	for (i = 0; i < r->n_threads; i++)
-		worker_stop(r->workers[i]);
-	for (i = 0; i < r->n_threads; i++)
-		pthread_join(r->threads[i], NULL);
-	r->n_threads = 0;
+	for (running = r->workers.running; running; running &= running - 1)
+		worker_stop(r->workers.at[__builtin_ctzll(running)]); /* all at once: they drain side by side */
+	for (running = r->workers.running; running; running &= running - 1)
+		workers_stop(&r->workers, __builtin_ctzll(running));
+}
+
+int router_worker_add(struct xsr_router *r, int cpu, char why[XSR_WHY_LEN])
+{
+	int number = r->workers.open == ~0ULL ? -1 : __builtin_ctzll(~r->workers.open), ret;
+
+	if (number < 0) {
+		snprintf(why, XSR_WHY_LEN, "a router has at most %u workers", XSR_WORKERS_MAX);
+		return -ENOSPC;
+	}
+	ret = worker_add(r, number, cpu >= 0 ? cpu : cpu_choose(number), why);
+	if (ret)
+		return ret;
+	ret = workers_start(&r->workers, number);
+	if (!ret)
+		ret = r->ops->publish(r->workers.at[number]->transport);
+	if (!ret)
+		return number;
+	snprintf(why, XSR_WHY_LEN, "worker %d cannot be started: %s", number, strerror(-ret));
+	workers_stop(&r->workers, number); /* its number stays taken: the others know its rings */
+	return ret;
+}
+
+void router_worker_end(struct xsr_router *r, unsigned int number)
+{
+	r->ops->withdraw(r->workers.at[number]->transport);
+	maps_wait_readers();
+	workers_stop(&r->workers, number);
+}
+
+struct workers *router_workers(struct xsr_router *r)
+{
+	return &r->workers;
+}
+
+struct maps *router_maps(struct xsr_router *r)
+{
+	return r->maps;
+}
+
+unsigned int router_fence_ms(const struct xsr_router *r)
+{
+	return r->params.fence_ms;
 }
 
 void xsr_router_close(struct xsr_router *r)
@@ -398,7 +413,7 @@ void xsr_router_close(struct xsr_router *r)
 	if (!r)
 		return;
 	xsr_router_stop(r);
-	workers_close(r);
+	workers_close(&r->workers);
 	devices_close(r);
 	maps_close(r->maps);
 	free(r);
@@ -406,7 +421,7 @@ void xsr_router_close(struct xsr_router *r)
 
 struct xsr_worker *xsr_router_worker(struct xsr_router *r, unsigned int number)
 {
-	return number < r->n_workers ? r->workers[number] : NULL;
+	return number < XSR_WORKERS_MAX ? r->workers.at[number] : NULL;
 }
 
 const char *xsr_router_mode_active(const struct xsr_router *r)

@@ -16,7 +16,7 @@
 struct session_table {
 	uint32_t *slots; /* number + 1; 0 = empty */
 	uint32_t mask;
-	struct xsr_session *sessions; /* service 0 = free */
+	struct session *sessions; /* service 0 = free */
 	uint32_t *free;	 /* a stack of numbers */
 	uint32_t n_free, n_max;
 	uint32_t hand;	 /* of the sweep */
@@ -77,7 +77,7 @@ static uint32_t slot_find(const struct session_table *table, uint32_t service, u
 	uint32_t slot = slot_home(table, service, id);
 
 	for (; table->slots[slot]; slot = (slot + 1) & table->mask) {
-		const struct xsr_session *s = &table->sessions[table->slots[slot] - 1];
+		const struct xsr_session *s = &table->sessions[table->slots[slot] - 1].s;
 
 		if (s->id == id && s->service == service)
 			break;
@@ -85,29 +85,29 @@ static uint32_t slot_find(const struct session_table *table, uint32_t service, u
 	return slot;
 }
 
-struct xsr_session *session_find(struct session_table *table, uint32_t service, uint64_t id)
+struct session *session_find(struct session_table *table, uint32_t service, uint64_t id)
 {
 	uint32_t number = table->slots[slot_find(table, service, id)];
 
 	return number ? &table->sessions[number - 1] : NULL;
 }
 
-struct xsr_session *session_get(struct session_table *table, uint32_t service, uint64_t id)
+struct session *session_get(struct session_table *table, uint32_t service, uint64_t id)
 {
 	uint32_t slot = slot_find(table, service, id);
-	struct xsr_session *s;
+	struct session *session;
 
 	if (table->slots[slot])
 		return &table->sessions[table->slots[slot] - 1];
 	if (!table->n_free)
 		return NULL;
 	table->slots[slot] = table->free[--table->n_free] + 1;
-	s = &table->sessions[table->slots[slot] - 1];
-	memset(s, 0, sizeof(*s));
-	s->id = id;
-	s->service = service;
-	s->index = table->slots[slot] - 1;
-	return s;
+	session = &table->sessions[table->slots[slot] - 1];
+	memset(session, 0, sizeof(*session));
+	session->s.id = id;
+	session->s.service = service;
+	session->s.index = table->slots[slot] - 1;
+	return session;
 }
 
 /* Moves later members of the cluster into the hole at `slot`, if their home allows it. */
@@ -122,7 +122,7 @@ static void cluster_close(struct session_table *table, uint32_t slot)
 		next = (next + 1) & table->mask;
 		if (!table->slots[next])
 			break;
-		s = &table->sessions[table->slots[next] - 1];
+		s = &table->sessions[table->slots[next] - 1].s;
 		home = slot_home(table, s->service, s->id);
 		if (((next - home) & table->mask) < ((next - slot) & table->mask))
 			continue;
@@ -132,11 +132,11 @@ static void cluster_close(struct session_table *table, uint32_t slot)
 	table->slots[slot] = 0;
 }
 
-void session_delete(struct session_table *table, struct xsr_session *session)
+void session_delete(struct session_table *table, struct session *session)
 {
-	cluster_close(table, slot_find(table, session->service, session->id));
-	table->free[table->n_free++] = session->index;
-	session->service = 0;
+	cluster_close(table, slot_find(table, session->s.service, session->s.id));
+	table->free[table->n_free++] = session->s.index;
+	session->s.service = 0;
 }
 
 uint32_t session_count(const struct session_table *table)
@@ -144,15 +144,27 @@ uint32_t session_count(const struct session_table *table)
 	return table->n_max - table->n_free;
 }
 
-struct xsr_session *session_sweep(struct session_table *table, uint64_t before_ns, uint32_t *n)
+struct session *session_at(struct session_table *table, uint32_t index)
+{
+	struct session *session = &table->sessions[index];
+
+	return session->s.service ? session : NULL;
+}
+
+uint32_t session_table_size(const struct session_table *table)
+{
+	return table->n_max;
+}
+
+struct session *session_sweep(struct session_table *table, uint64_t before_ns, uint32_t *n)
 {
 	while (*n) {
-		struct xsr_session *s = &table->sessions[table->hand];
+		struct session *session = &table->sessions[table->hand];
 
 		--*n;
 		table->hand = (table->hand + 1) % table->n_max;
-		if (s->service && s->last_ns < before_ns)
-			return s;
+		if (session->s.service && session->state == SESSION_ACTIVE && session->s.last_ns < before_ns)
+			return session;
 	}
 	return NULL;
 }

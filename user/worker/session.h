@@ -7,8 +7,43 @@
 #define XSR_SESSION_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
+#include "hold.h"
 #include "xsr.h"
+
+enum session_state {
+	SESSION_ACTIVE,	   /* its messages are served */
+	SESSION_HELD,	   /* they wait for its fence */
+	SESSION_RELEASING, /* it has come: those that waited are worked off, new ones wait behind them */
+	SESSION_GONE,	   /* it was given up; kept for a while, to refuse what comes late */
+};
+
+/* What the handler sees of a session, and what is the worker's own. */
+struct session {
+	struct xsr_session s;
+	enum session_state state;
+	uint64_t token;		     /* HELD: of the handoff; 0 = held until the set of workers has changed */
+	uint8_t taken;		     /* RELEASING: enum mail_taken */
+	uint64_t until_ns;	     /* HELD: served without a fence then; GONE: forgotten then */
+	struct hold hold;
+	TAILQ_ENTRY(session) listed; /* among those of its state; ACTIVE: in no list */
+};
+
+TAILQ_HEAD(session_list, session);
+
+/* What is told of a session outside its worker. */
+struct session_row {
+	uint64_t id;
+	uint16_t service;
+	uint16_t generation;
+	uint16_t state; /* enum session_state */
+	uint16_t pad;
+	uint32_t n_held;
+	uint32_t n_handoffs;
+	uint64_t n_messages;
+	uint64_t last_ns, moved_ns; /* CLOCK_MONOTONIC; 0 = never */
+};
 
 struct session_table;
 
@@ -17,19 +52,23 @@ int session_table_open(struct session_table **out, uint32_t n_max);
 void session_table_close(struct session_table *table); /* takes NULL */
 
 /* The session, or NULL. */
-struct xsr_session *session_find(struct session_table *table, uint32_t service, uint64_t id);
+struct session *session_find(struct session_table *table, uint32_t service, uint64_t id);
 
 /* The session, new and zeroed if it was not there; NULL if the table is full. */
-struct xsr_session *session_get(struct session_table *table, uint32_t service, uint64_t id);
+struct session *session_get(struct session_table *table, uint32_t service, uint64_t id);
 
-void session_delete(struct session_table *table, struct xsr_session *session);
+void session_delete(struct session_table *table, struct session *session);
 
 uint32_t session_count(const struct session_table *table);
 
+/* The session at place `index`, or NULL; n_max places in all. For walks. */
+struct session *session_at(struct session_table *table, uint32_t index);
+uint32_t session_table_size(const struct session_table *table);
+
 /*
  * Looks at up to n sessions, going round from call to call, and returns one
- * that was last heard before `before_ns`, or NULL. Call until NULL, n counting down.
+ * that is ACTIVE and was last heard before `before_ns`, or NULL. Call until NULL, n counting down.
  */
-struct xsr_session *session_sweep(struct session_table *table, uint64_t before_ns, uint32_t *n);
+struct session *session_sweep(struct session_table *table, uint64_t before_ns, uint32_t *n);
 
 #endif /* XSR_SESSION_H */

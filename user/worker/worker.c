@@ -5,11 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "rule.h"
+#include "fence.h"
 #include "socket.h"
 
 #define NS_PER_S 1000000000ULL
@@ -22,11 +21,6 @@ static uint64_t clock_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
-static void worker_count(struct xsr_worker *w, enum xsr_worker_stat stat)
-{
-	w->counters->n[stat]++;
 }
 
 /* By the rule of the message's service, on the same bytes as the kernel's program. */
@@ -58,47 +52,59 @@ static bool message_is_sound(const struct xsr_worker *w, const struct xsr_messag
 	return !(w->p.maps->services[m->service].flags & XSR_SERVICE_FRAMED) || frame_check(&d) == 0;
 }
 
-static struct xsr_session *message_session(struct xsr_worker *w, struct xsr_message *m)
+static struct session *message_session(struct xsr_worker *w, struct xsr_message *m)
 {
-	struct xsr_session *session;
+	struct session *session;
 
 	m->has_id = message_find_id(w, m);
 	if (!m->has_id) {
 		worker_count(w, XSR_WORKER_STAT_NO_ID);
 		return NULL;
 	}
-	session = session_get(w->sessions, m->service, m->id);
-	if (!session) {
+	session = fence_session(w, m->service, m->id);
+	if (!session)
 		worker_count(w, XSR_WORKER_STAT_SESSIONS_FULL);
-		return NULL;
-	}
-	session->peer = m->peer;
-	session->last_ns = w->now_ns;
-	session->n_messages++;
 	return session;
+}
+
+static enum xsr_verdict message_serve(struct xsr_worker *w, struct session *session, struct xsr_message *m)
+{
+	if (!session)
+		return w->p.handler->message(w->context, NULL, m);
+	session->s.peer = m->peer;
+	session->s.last_ns = w->now_ns;
+	session->s.n_messages++;
+	return w->p.handler->message(w->context, &session->s, m);
 }
 
 static enum xsr_verdict message_handle(struct xsr_worker *w, struct xsr_message *m)
 {
+	struct session *session;
+
 	worker_count(w, XSR_WORKER_STAT_RX);
 	w->counters->n[XSR_WORKER_STAT_RX_BYTES] += m->len;
 	if (!message_is_sound(w, m)) {
 		worker_count(w, XSR_WORKER_STAT_BAD_FRAME);
 		return XSR_RELEASE;
 	}
-	return w->p.handler->message(w->context, message_session(w, m), m);
+	session = message_session(w, m);
+	if (session && !fence_admit(w, session, m))
+		return XSR_RELEASE;
+	return message_serve(w, session, m);
 }
 
 /* Replies stay where they are, or close up; an echo copies nothing. */
-static void batch_handle(struct xsr_worker *w, int n)
+void worker_serve(struct xsr_worker *w, int n, struct session *session)
 {
 	int i, n_replies = 0, n_releases = 0;
 
 	for (i = 0; i < n; i++) {
-		if (message_handle(w, &w->messages[i]) == XSR_RELEASE)
-			w->releases[n_releases++] = w->messages[i];
+		struct xsr_message *m = &w->messages[i];
+
+		if ((session ? message_serve(w, session, m) : message_handle(w, m)) == XSR_RELEASE)
+			w->releases[n_releases++] = *m;
 		else if (n_replies++ != i)
-			w->messages[n_replies - 1] = w->messages[i];
+			w->messages[n_replies - 1] = *m;
 	}
 	if (n_replies)
 		w->p.ops->submit(w->transport, w->messages, n_replies);
@@ -111,13 +117,13 @@ static void sessions_expire(struct xsr_worker *w)
 {
 	uint64_t idle_ns = w->p.idle_s * NS_PER_S;
 	uint32_t n = w->p.sessions_max / (w->p.idle_s ?: 1) + 1;
-	struct xsr_session *session;
+	struct session *session;
 
 	if (!w->p.idle_s || w->now_ns < idle_ns)
 		return;
 	while ((session = session_sweep(w->sessions, w->now_ns - idle_ns, &n))) {
 		if (w->p.handler->forget)
-			w->p.handler->forget(w->context, session);
+			w->p.handler->forget(w->context, &session->s);
 		session_delete(w->sessions, session);
 	}
 }
@@ -126,35 +132,49 @@ static void worker_tick(struct xsr_worker *w)
 {
 	w->tick_ns = w->now_ns + NS_PER_S;
 	sessions_expire(w);
+	fence_tick(w);
 	w->counters->n[XSR_WORKER_STAT_SESSIONS] = session_count(w->sessions);
 	w->p.ops->tick(w->transport);
 	if (w->p.handler->tick)
 		w->p.handler->tick(w->context, w->now_ns);
 }
 
+/* Whoever sends mail from the announcement on writes the eventfd that wait() looks at. */
 static void worker_sleep(struct xsr_worker *w, int timeout_ms)
 {
-	uint64_t events;
+	if (post_sleep(&w->post)) {
+		w->p.ops->wait(w->transport, timeout_ms);
+		worker_count(w, XSR_WORKER_STAT_WAKEUPS);
+	}
+	post_awake(&w->post);
+}
 
-	w->p.ops->wait(w->transport, timeout_ms);
-	worker_count(w, XSR_WORKER_STAT_WAKEUPS);
-	if (atomic_load_explicit(&w->stopping, memory_order_acquire) && read(w->wake_fd, &events, sizeof(events)) < 0)
-		return; /* nobody wrote: the next sleep is as good */
+static int worker_recv(struct xsr_worker *w)
+{
+	if (post_rung(&w->post)) {
+		w->now_ns = w->p.clock_ns();
+		fence_read_mail(w);
+	}
+	return w->p.ops->recv(w->transport, w->messages, w->p.batch);
 }
 
 int xsr_worker_poll(struct xsr_worker *w, int timeout_ms)
 {
-	int n = w->p.ops->recv(w->transport, w->messages, w->p.batch);
+	int n = worker_recv(w);
 
+	if (n == 0 && timeout_ms != 0)
+		timeout_ms = fence_timeout_ms(w, timeout_ms);
 	if (n == 0 && timeout_ms != 0) {
 		worker_sleep(w, timeout_ms);
-		n = w->p.ops->recv(w->transport, w->messages, w->p.batch);
+		n = worker_recv(w);
 	}
-	w->now_ns = clock_now_ns();
+	w->now_ns = w->p.clock_ns();
 	if (n > 0)
-		batch_handle(w, n);
+		worker_serve(w, n, NULL);
+	fence_step(w);
 	if (w->now_ns >= w->tick_ns)
 		worker_tick(w);
+	atomic_store_explicit(&w->n_polls, w->n_polls + 1, memory_order_relaxed);
 	return n;
 }
 
@@ -166,19 +186,17 @@ void worker_run(struct xsr_worker *w)
 	while (!atomic_load_explicit(&w->stopping, memory_order_acquire))
 		if (xsr_worker_poll(w, timeout_ms) == 0 && w->p.spin)
 			__builtin_ia32_pause();
-	deadline_ns = clock_now_ns() + DRAIN_NS;
-	while (xsr_worker_poll(w, 0) > 0 && w->now_ns < deadline_ns)
+	fence_release_all(w);
+	deadline_ns = w->p.clock_ns() + DRAIN_NS;
+	while ((xsr_worker_poll(w, 0) > 0 || fence_timeout_ms(w, 1) == 0) && w->now_ns < deadline_ns)
 		;
 	worker_tick(w);
 }
 
 void worker_stop(struct xsr_worker *w)
 {
-	const uint64_t one = 1;
-
 	atomic_store_explicit(&w->stopping, true, memory_order_release);
-	if (write(w->wake_fd, &one, sizeof(one)) < 0)
-		return; /* the counter is full: it is awake */
+	post_wake(&w->post);
 }
 
 static int transport_open(struct xsr_worker *w, char why[XSR_WHY_LEN])
@@ -192,7 +210,7 @@ static int transport_open(struct xsr_worker *w, char why[XSR_WHY_LEN])
 		.batch = w->p.batch,
 		.frame_len = w->p.frame_len,
 		.counters = (uint64_t *)w->counters->n,
-		.wake_fd = w->wake_fd,
+		.wake_fd = w->post.fd,
 		.log = w->p.log,
 		.log_arg = w->p.log_arg,
 	};
@@ -208,9 +226,13 @@ int worker_open(struct xsr_worker **out, const struct worker_params *params, cha
 	if (!w)
 		return -ENOMEM;
 	w->p = *params;
+	w->p.clock_ns = params->clock_ns ?: clock_now_ns;
 	w->counters = &params->maps->workers[params->number];
-	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ret = w->wake_fd < 0 ? -errno : session_table_open(&w->sessions, params->sessions_max);
+	ret = post_open(&w->post, params->number);
+	if (!ret)
+		ret = session_table_open(&w->sessions, params->sessions_max);
+	if (!ret)
+		ret = fence_open(w);
 	if (ret) {
 		snprintf(why, XSR_WHY_LEN, "worker %u: %s", params->number, strerror(-ret));
 	} else {
@@ -233,10 +255,10 @@ void worker_close(struct xsr_worker *w)
 	if (w->p.handler->close && w->context)
 		w->p.handler->close(w->context);
 	w->p.ops->close(w->transport);
+	fence_close(w);
 	session_table_close(w->sessions);
 	worker_leave(w->counters);
-	if (w->wake_fd >= 0)
-		close(w->wake_fd);
+	post_close(&w->post);
 	free(w);
 }
 

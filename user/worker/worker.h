@@ -6,7 +6,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "fence.h"
 #include "maps.h"
+#include "post.h"
 #include "session.h"
 #include "transport.h"
 #include "xsr.h"
@@ -21,12 +23,17 @@ struct worker_params {
 	unsigned int batch;
 	unsigned int sessions_max;
 	unsigned int idle_s;
+	unsigned int hold_max;
+	unsigned int hold_ms;
+	unsigned int hold_len;
+	unsigned int fence_ms;
 	unsigned int ring_len;
 	unsigned int frame_len;
 	const struct xsr_handler *handler;
 	const struct transport_ops *ops;
 	struct maps *maps;
 	struct umem *umem;
+	uint64_t (*clock_ns)(void); /* NULL: CLOCK_MONOTONIC */
 	void (*log)(const char *sentence, void *arg);
 	void *log_arg;
 };
@@ -37,8 +44,10 @@ struct xsr_worker {
 	struct session_table *sessions;
 	struct xsr_worker_counters *counters; /* in the instance's map */
 	void *context;			      /* the handler's */
-	int wake_fd;
+	struct post post;
+	struct fences fences;
 	atomic_bool stopping;
+	atomic_ulong n_polls;		      /* that it lives */
 	uint64_t now_ns;		      /* of this batch */
 	uint64_t tick_ns;		      /* when the next tick is due */
 	struct xsr_message messages[WORKER_BATCH_MAX];
@@ -54,5 +63,16 @@ void worker_run(struct xsr_worker *worker);
 
 /* Ends worker_run(), from any thread; returns at once. */
 void worker_stop(struct xsr_worker *worker);
+
+static inline void worker_count(struct xsr_worker *worker, enum xsr_worker_stat stat)
+{
+	worker->counters->n[stat]++;
+}
+
+/*
+ * Lets the handler serve worker->messages[0..n): those of one session, or each of the session that it names if NULL, as far as they are to be
+ * served now. All are given back to the transport. The worker's thread.
+ */
+void worker_serve(struct xsr_worker *worker, int n, struct session *session);
 
 #endif /* XSR_WORKER_H */

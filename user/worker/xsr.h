@@ -12,6 +12,7 @@
 #define XSR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -55,6 +56,10 @@ struct xsr_session {
 	uint32_t index;	      /* dense, 0 .. sessions_max - 1: for the handler's own arrays */
 	uint64_t n_messages;
 	uint64_t last_ns;     /* of the newest message */
+	uint64_t moved_ns;    /* when it came from another worker; 0 = never */
+	uint32_t n_handoffs;  /* times that it moved */
+	uint16_t generation;  /* of its route, as far as this worker was told; 0 = not told */
+	uint16_t pad;
 	void *state;	      /* the handler's */
 	struct xsr_peer peer; /* follows the newest message: a client that roams keeps its session */
 };
@@ -76,6 +81,15 @@ struct xsr_handler {
 	/* session is NULL if the message has no ID or the table is full. */
 	enum xsr_verdict (*message)(void *context, struct xsr_session *session, struct xsr_message *message);
 	void (*forget)(void *context, struct xsr_session *session); /* it was silent for too long */
+	/*
+	 * The session moves to another worker: writes its state, at most state_len_max bytes, and is done with it, as after
+	 * forget(). Returns how many, or -errno: then it goes on without.
+	 */
+	int (*give_up)(void *context, struct xsr_session *session, void *state);
+	/* It came from another worker with this state, written by give_up() of the given state_version. 0, or -errno. */
+	int (*take_over)(void *context, struct xsr_session *session, uint16_t version, const void *state, size_t len);
+	uint16_t state_version;
+	uint32_t state_len_max; /* at most 65536 */
 	void (*tick)(void *context, uint64_t now_ns);		    /* about once a second */
 	void (*close)(void *context);
 };
@@ -95,6 +109,10 @@ struct xsr_router_config {
 	unsigned int batch;		 /* messages taken at once, at most 256; 64 */
 	unsigned int sessions_max;	 /* of each worker; 65536 */
 	unsigned int idle_s;		 /* silent sessions are forgotten after; 0 = never */
+	unsigned int hold_max;		 /* messages that a session on its way may hold; 1024, or */
+	unsigned int hold_ms;		 /* as many as come in this time, whichever is more; 64 */
+	unsigned int hold_len;		 /* bytes of all messages that a worker holds; 16 MiB */
+	unsigned int fence_ms;		 /* a session's state is waited for so long; 1000 */
 	const struct xsr_handler *handler;
 	/* What is worth telling an operator; NULL = nowhere. Workers' threads call it too. */
 	void (*log)(const char *sentence, void *arg);
