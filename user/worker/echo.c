@@ -86,7 +86,7 @@ static void perf_answer(const struct echo *echo, const struct xsr_session *sessi
 	perf->t4_ns = htobe64(now_ns);
 	perf->in_worker = perf->owner_worker = perf->out_worker = worker;
 	perf->n_handoff = htobe16(session ? session->n_handoffs : 0);
-	perf->generation = htobe16(m->generation);
+	perf->generation = htobe16(m->generation || !session ? m->generation : session->generation);
 	perf->served = htobe64(session ? echo->served[session->index] : 0);
 	frame->type = XSR_FRAME_PERF_PONG;
 }

@@ -347,11 +347,11 @@ static void withdraw(struct xsr_router *r)
 int xsr_router_start(struct xsr_router *r)
 {
 	uint64_t idle;
-	int ret = 0;
+	int ret = xsr_router_publish(r); /* while the transports are still ours alone */
 
 	for (idle = r->workers.open & ~r->workers.running; idle && !ret; idle &= idle - 1)
 		ret = workers_start(&r->workers, __builtin_ctzll(idle));
-	return ret ? ret : xsr_router_publish(r);
+	return ret;
 }
 
 void xsr_router_stop(struct xsr_router *r)
@@ -376,14 +376,13 @@ int router_worker_add(struct xsr_router *r, int cpu, char why[XSR_WHY_LEN])
 	ret = worker_add(r, number, cpu >= 0 ? cpu : cpu_choose(number), why);
 	if (ret)
 		return ret;
-	ret = workers_start(&r->workers, number);
+	ret = r->ops->publish(r->workers.at[number]->transport);
 	if (!ret)
-		ret = r->ops->publish(r->workers.at[number]->transport);
+		ret = workers_start(&r->workers, number);
 	if (!ret)
 		return number;
 	snprintf(why, XSR_WHY_LEN, "worker %d cannot be started: %s", number, strerror(-ret));
-	workers_stop(&r->workers, number); /* its number stays taken: the others know its rings */
-	return ret;
+	return ret; /* its number stays taken: the others know its rings */
 }
 
 void router_worker_end(struct xsr_router *r, unsigned int number)
