@@ -182,6 +182,12 @@ static int open_failed(const char *path, int ret, char why[LISTENER_WHY_LEN])
 	return ret;
 }
 
+const char *listener_path(const char *instance, char path[LISTENER_PATH_LEN])
+{
+	snprintf(path, LISTENER_PATH_LEN, "/run/xsr/%s.sock", instance);
+	return path;
+}
+
 int listener_open(struct listener **out, sd_event *event, const char *path, const struct command_row *rows,
 		  struct control *control, char why[LISTENER_WHY_LEN])
 {

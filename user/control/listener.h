@@ -10,6 +10,10 @@ struct control;
 struct listener;
 
 #define LISTENER_WHY_LEN 384
+#define LISTENER_PATH_LEN 64
+
+/* Where the instance's router listens: /run/xsr/INSTANCE.sock. Returns path. */
+const char *listener_path(const char *instance, char path[LISTENER_PATH_LEN]);
 
 /*
  * Listens on `path`, mode 0600, in a folder that is made (0700) if it is not there; what a dead process left is
