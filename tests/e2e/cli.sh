@@ -110,7 +110,7 @@ assert_eq "status without a word" 2 "$STATUS"
 assert_eq "stdout without a word" "" "$OUT"
 assert_has "stderr without a word" "Usage: xsr" "$ERR"
 usage "unexpected 'x'" version x
-for object in prog net service route worker stats; do
+for object in prog net service route session worker stats; do
 	usage "'$object' needs a command; see: xsr $object help" $object
 	usage "unknown command '$object nosuch'; see: xsr $object help" $object nosuch
 done
@@ -129,6 +129,16 @@ usage "expected DEV" net detach
 usage "expected DEV" net detach xe0 xe1
 usage "expected [DEV]" net show xe0 xe1
 usage "unexpected 'x'" worker show x
+usage "expected [cpu N]" worker add 1
+usage "expected [cpu N]" worker add cpu
+usage "expected [cpu N]" worker add cpu 1 2
+usage "cpu 'x': expected the number of a core from 0 to 1023" worker add cpu x
+usage "cpu '1024'" worker add cpu 1024
+usage "expected N" worker drain
+usage "expected N" worker remove 1 2
+usage "worker 'x': expected a number" worker drain x
+usage "worker 64: an instance has at most 64 workers, 0 to 63" worker remove 64
+usage "unexpected '1'" worker rebalance 1
 usage "expected [--watch SECONDS]" stats show now
 usage "expected [--watch SECONDS]" stats show --watch
 usage "expected [--watch SECONDS]" stats show --watch 0
@@ -175,6 +185,19 @@ usage "expected SERVICE FILE|-" route import game
 usage "expected SERVICE" route export
 usage "expected SERVICE" route flush
 
+step "usage: session"
+usage "expected SERVICE ID worker N, or SERVICE FILE|-" session move
+usage "expected SERVICE ID worker N, or SERVICE FILE|-" session move game
+usage "expected SERVICE ID worker N, or SERVICE FILE|-" session move game 5 worker
+usage "expected SERVICE ID worker N, or SERVICE FILE|-" session move game 5 worker 1 2
+usage "ID 'x': expected a decimal or 0x number of at most 64 bits" session move game x worker 1
+usage "ID '0x10000000000000000'" session move game 0x10000000000000000 worker 1
+usage "target 'pass': expected worker N" session move game 5 pass 1
+usage "worker 'x': expected a number" session move game 5 worker x
+usage "worker 64: an instance has at most 64 workers, 0 to 63" session move game 5 worker 64
+usage "expected [SERVICE [ID]]" session show game 5 6
+usage "ID 'x': expected a decimal or 0x number of at most 64 bits" session show game x
+
 step "usage: batch, run, load"
 usage "expected FILE|-" batch
 usage "expected CONFIG" run
@@ -203,6 +226,14 @@ failure "another service is at 10.77.0.1:5000" service add other udp 10.77.0.1:5
 failure "cannot read '/nonexistent'" route import game /nonexistent
 failure "cannot read '/nonexistent'" batch /nonexistent
 failure "/nonexistent" run /nonexistent
+failure "cannot read '/nonexistent'" session move game /nonexistent
+failure "streams, whose sessions have backends, are not served yet" session move game 5 backend one
+for command in "session move game 5 worker 1" "session move game -" "session show" "session show game 5" "worker add cpu 1" \
+	"worker drain 1" "worker remove 1" "worker rebalance" "--json worker rebalance"; do
+	# shellcheck disable=SC2086 # words
+	failure "no router serves instance '$NAME'; start it with: xsr run CONFIG" $command </dev/null
+done
+failure "to change a route without moving a session's state: xsr route replace" session move game 5 worker 1
 
 step "a route to a worker that does not run is taken, with a warning"
 try xsr route add game 0x2a worker 1
@@ -310,7 +341,8 @@ step "whoever is not root is told so"
 chmod 711 "$TMP" && cp "$XSR" "$TMP/xsr" && chmod 755 "$TMP/xsr" && echo "services: []" >"$TMP/empty.yaml"
 for command in "prog load" "prog show" "prog unload" "net attach xe0" "net detach xe0" "net show" "service show" \
 	"service add other udp 10.77.0.1:5009 id xsr" "service delete game" "route show" "route add game 9 pass" \
-	"route export game" "worker show" "stats show" "run $TMP/empty.yaml"; do
+	"route export game" "session move game 5 worker 1" "session show" "worker show" "worker rebalance" "stats show" \
+	"run $TMP/empty.yaml"; do
 	# shellcheck disable=SC2086 # words
 	refused 1 "run as root" as_nobody $command
 done

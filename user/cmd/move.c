@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "move.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "service_spec.h"
+
+static int why_word(char why[TARGET_WHY_LEN], const char *format, const char *word)
+{
+	snprintf(why, TARGET_WHY_LEN, format, word);
+	return -EINVAL;
+}
+
+int move_parse(int argc, char **argv, json_t **move, char why[TARGET_WHY_LEN])
+{
+	struct xsr_route route = {};
+	char text[24];
+	uint64_t id;
+
+	if (number_parse(argv[0], UINT64_MAX, &id))
+		return why_word(why, "ID '%.40s': expected a decimal or 0x number of at most 64 bits", argv[0]);
+	if (argc > 1 && !strcmp(argv[1], "backend")) {
+		why_word(why, "target '%s': streams, whose sessions have backends, are not served yet", argv[1]);
+		return -EOPNOTSUPP;
+	}
+	if (argc < 2)
+		return why_word(why, "no target: expected %s", "worker N");
+	if (strcmp(argv[1], "worker"))
+		return why_word(why, "target '%.40s': expected worker N", argv[1]);
+	if (target_parse_words(argc - 1, argv + 1, &route, why))
+		return -EINVAL;
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)id);
+	*move = json_pack("[s,i]", text, route.target);
+	return *move ? 0 : why_word(why, "out of %s", "memory");
+}
