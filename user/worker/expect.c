@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The new owner of a session: holds its messages, installs its state, works off what it held. */
+#include "fence_parts.h"
+
+#include <string.h>
+
+#define RELEASE_BATCHES 4 /* worked off of held messages before new ones have their turn */
+
+/* Whatever we knew of it is older than what will come. */
+bool expect_session(struct xsr_worker *w, const struct mail *mail)
+{
+	struct session *session = session_find(w->sessions, mail->service, mail->id);
+	const bool known = session;
+
+	if (!session)
+		session = session_make(w, mail->service, mail->id);
+	if (!session || session->state == SESSION_RELEASING)
+		return false;
+	if (known && session->state == SESSION_ACTIVE && session->s.n_messages && w->p.handler->forget)
+		w->p.handler->forget(w->context, &session->s);
+	if (session->state != SESSION_HELD)
+		session_renew(w, session);
+	state_enter(w, session, SESSION_HELD);
+	session->token = mail->token;
+	return true;
+}
+
+static void session_taken(struct xsr_worker *w, struct session *session, enum mail_taken how)
+{
+	state_enter(w, session, SESSION_RELEASING);
+	session->taken = how;
+	if (how == TAKEN_NO_FENCE) {
+		worker_count(w, XSR_WORKER_STAT_NO_FENCE);
+		session_tell(w, session, "its fence did not come in time");
+	}
+	if (how == TAKEN_STATE_REFUSED) {
+		worker_count(w, XSR_WORKER_STAT_STATE_REFUSED);
+		session_tell(w, session, "the handler refused it");
+	}
+}
+
+/* The expected session with this token, or NULL. */
+static struct session *session_expected(const struct xsr_worker *w, const struct mail *mail)
+{
+	struct session *session = session_find(w->sessions, mail->service, mail->id);
+
+	return session && session->state == SESSION_HELD && session->token == mail->token ? session : NULL;
+}
+
+void expect_cancel(struct xsr_worker *w, const struct mail *mail)
+{
+	struct session *session = session_expected(w, mail);
+
+	if (!session)
+		return;
+	session->token = 0;
+	state_enter(w, session, SESSION_RELEASING);
+}
+
+/* The handler's bytes in one piece. */
+static const uint8_t *state_gather(struct xsr_worker *w, unsigned int from, const struct mail *mail,
+				   const struct mail_fence *fence)
+{
+	uint32_t n = fence->state_len < FENCE_ROOM ? fence->state_len : FENCE_ROOM, i;
+	uint8_t *at = w->fences.state;
+
+	memcpy(at, mail->room + sizeof(*fence), n);
+	for (i = 1; i < mail->n_slots; i++) {
+		uint32_t left = fence->state_len - n, part = left < MAIL_LEN ? left : MAIL_LEN;
+
+		memcpy(at + n, post_more(&w->post, from, i), part);
+		n += part;
+	}
+	return w->fences.state;
+}
+
+static enum mail_taken state_install(struct xsr_worker *w, struct session *session, unsigned int from,
+				     const struct mail *mail, const struct mail_fence *fence)
+{
+	const struct xsr_handler *h = w->p.handler;
+
+	if (!fence->n_messages)
+		return TAKEN_EMPTY;
+	session->s.peer = fence->peer;
+	session->s.n_messages = fence->n_messages;
+	session->s.last_ns = fence->last_ns;
+	if (!h->take_over)
+		return TAKEN_WITH_STATE;
+	if (!fence->given || h->take_over(w->context, &session->s, fence->version, state_gather(w, from, mail, fence),
+					  fence->state_len))
+		return TAKEN_STATE_REFUSED;
+	return TAKEN_WITH_STATE;
+}
+
+void expect_fence(struct xsr_worker *w, unsigned int from, const struct mail *mail)
+{
+	const struct mail_fence *fence = (const struct mail_fence *)mail->room;
+	struct session *session = session_expected(w, mail);
+	enum mail_taken how;
+
+	if (!session) {
+		worker_count(w, XSR_WORKER_STAT_LATE_FENCE);
+		return;
+	}
+	how = state_install(w, session, from, mail, fence);
+	if (how == TAKEN_STATE_REFUSED)
+		session->s.n_messages = 0; /* a handler knows by it that the session is new to it */
+	session->s.n_handoffs = fence->n_handoffs + 1;
+	session->s.moved_ns = w->now_ns;
+	session->s.generation = mail->generation;
+	session_taken(w, session, how);
+}
+
+static void held_expire(struct xsr_worker *w)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&w->fences.held)) && session->until_ns <= w->now_ns)
+		session_taken(w, session, TAKEN_NO_FENCE);
+}
+
+/* Those that were held only because they were new. */
+void expect_adopted(struct xsr_worker *w)
+{
+	struct session *session, *next;
+
+	w->fences.adopting = false;
+	for (session = TAILQ_FIRST(&w->fences.held); session; session = next) {
+		next = TAILQ_NEXT(session, listed);
+		if (!session->token)
+			state_enter(w, session, SESSION_RELEASING);
+	}
+}
+
+/* Works off up to n held messages; returns how many, 0 if there are none or the transport has no room. */
+static int hold_work_off(struct xsr_worker *w, struct session *session, int n)
+{
+	int i;
+
+	if (n > (int)session->hold.n)
+		n = session->hold.n;
+	n = n ? w->p.ops->reserve(w->transport, w->messages, n) : 0;
+	for (i = 0; i < n; i++)
+		hold_pop(w->fences.pool, &session->hold, &w->messages[i]);
+	if (n)
+		worker_serve(w, n, session);
+	return n;
+}
+
+static void session_resume(struct xsr_worker *w, struct session *session)
+{
+	const struct mail mail = {
+		.type = MAIL_TAKEN,
+		.result = session->taken,
+		.generation = session->s.generation,
+		.service = session->s.service,
+		.id = session->s.id,
+		.token = session->token,
+	};
+
+	if (session->token) {
+		if (!post_mail(&w->post, POST_CONTROL, &mail))
+			return; /* another time */
+		worker_count(w, XSR_WORKER_STAT_HANDOFFS_IN);
+	}
+	session->token = 0;
+	state_enter(w, session, SESSION_ACTIVE);
+}
+
+static void releasing_step(struct xsr_worker *w)
+{
+	int left = RELEASE_BATCHES * w->p.batch, n;
+	struct session *session, *next;
+
+	for (session = TAILQ_FIRST(&w->fences.releasing); session && left > 0; session = next) {
+		next = TAILQ_NEXT(session, listed);
+		while (session->hold.n && left > 0) {
+			n = hold_work_off(w, session, w->p.batch);
+			if (!n)
+				return;
+			left -= n;
+		}
+		if (!session->hold.n)
+			session_resume(w, session);
+		left--;
+	}
+}
+
+void expect_step(struct xsr_worker *w)
+{
+	held_expire(w);
+	releasing_step(w);
+}
+
+void fence_release_all(struct xsr_worker *w)
+{
+	while (!TAILQ_EMPTY(&w->fences.held))
+		session_taken(w, TAILQ_FIRST(&w->fences.held), TAKEN_NO_FENCE);
+}
