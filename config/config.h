@@ -39,6 +39,10 @@ struct config {
 	unsigned int batch;			  /* messages taken at once, 1..256 */
 	unsigned int sessions_max;		  /* in each worker's table */
 	unsigned int idle_s;			  /* a session silent for longer is forgotten; 0 = never */
+	unsigned int hold_max;			  /* messages that a session on its way to another worker may hold, */
+	unsigned int hold_ms;			  /* or those of this time, whichever is more */
+	unsigned int hold_mib;			  /* that all messages held by a worker may take */
+	unsigned int fence_ms;			  /* the state of such a session is waited for so long */
 	struct xsr_service services[XSR_SERVICES_MAX]; /* as service_add() takes them: see service_spec.h */
 	unsigned int n_services;
 };

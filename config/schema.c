@@ -53,6 +53,10 @@ const cyaml_schema_field_t schema_file[] = {
 	WORD("batch", struct text, batch),
 	WORD("sessions", struct text, sessions),
 	WORD("idle", struct text, idle),
+	WORD("hold", struct text, hold),
+	WORD("hold_time", struct text, hold_time),
+	WORD("hold_memory", struct text, hold_memory),
+	WORD("fence", struct text, fence),
 	LIST(services, &service_value, XSR_SERVICES_MAX - 1),
 	CYAML_FIELD_END,
 };

@@ -17,7 +17,7 @@
 /* The words of a file; NULL = not given. */
 struct text {
 	const char *instance, *mode, *transport, *wait, *handler, *workers, *frames, *frame_size, *ring,
-		*batch, *sessions, *idle;
+		*batch, *sessions, *idle, *hold, *hold_time, *hold_memory, *fence;
 	const char **devices, **cpus;
 	struct service_spec *services;
 	unsigned int n_devices, n_cpus, n_services;

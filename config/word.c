@@ -91,6 +91,10 @@ static const struct rule rules[] = {
 	{ "batch", "64", MEMBER(batch), .take = number_take, RANGE("a number", 1, 256) },
 	{ "sessions", "65536", MEMBER(sessions_max), .take = number_take, RANGE("a number", 1, 16777216) },
 	{ "idle", "60", MEMBER(idle_s), .take = number_take, RANGE("a number of seconds", 0, 31536000) },
+	{ "hold", "1024", MEMBER(hold_max), .take = number_take, RANGE("a number", 1, 16777216) },
+	{ "hold_time", "64", MEMBER(hold_ms), .take = number_take, RANGE("a number of ms", 1, 60000) },
+	{ "hold_memory", "16", MEMBER(hold_mib), .take = number_take, RANGE("a number of MiB", 1, 4095) },
+	{ "fence", "1000", MEMBER(fence_ms), .take = number_take, RANGE("a number of ms", 100, 60000) },
 };
 
 const char *word_key(unsigned int i)

@@ -80,6 +80,10 @@ static void defaults_check(struct config *c)
 	assert_int_equal(c->batch, 64);
 	assert_int_equal(c->sessions_max, 65536);
 	assert_int_equal(c->idle_s, 60);
+	assert_int_equal(c->hold_max, 1024);
+	assert_int_equal(c->hold_ms, 64);
+	assert_int_equal(c->hold_mib, 16);
+	assert_int_equal(c->fence_ms, 1000);
 	assert_int_equal(c->n_services, 0);
 	config_free(c);
 }
@@ -112,7 +116,11 @@ static void every_key_is_read(void **state)
 				    "ring: 1024\n"
 				    "batch: 32\n"
 				    "sessions: 1000\n"
-				    "idle: 0\n" GAME);
+				    "idle: 0\n"
+				    "hold: 10\n"
+				    "hold_time: 20\n"
+				    "hold_memory: 30\n"
+				    "fence: 400\n" GAME);
 
 	(void)state;
 	assert_string_equal(c->instance, "edge-1_b");
@@ -133,6 +141,10 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c->batch, 32);
 	assert_int_equal(c->sessions_max, 1000);
 	assert_int_equal(c->idle_s, 0);
+	assert_int_equal(c->hold_max, 10);
+	assert_int_equal(c->hold_ms, 20);
+	assert_int_equal(c->hold_mib, 30);
+	assert_int_equal(c->fence_ms, 400);
 	assert_int_equal(c->n_services, 1);
 	assert_string_equal(c->services[0].name, "game");
 	config_free(c);
@@ -223,6 +235,10 @@ static const struct {
 	{ "batch", offsetof(struct config, batch), 1, 256, false },
 	{ "sessions", offsetof(struct config, sessions_max), 1, 16777216, false },
 	{ "idle", offsetof(struct config, idle_s), 0, 31536000, false },
+	{ "hold", offsetof(struct config, hold_max), 1, 16777216, false },
+	{ "hold_time", offsetof(struct config, hold_ms), 1, 60000, false },
+	{ "hold_memory", offsetof(struct config, hold_mib), 1, 4095, false },
+	{ "fence", offsetof(struct config, fence_ms), 100, 60000, false },
 };
 
 static void number_accepted(unsigned int i, const char *word, unsigned int value)
@@ -405,7 +421,8 @@ static void an_unknown_key_is_refused_with_the_known_ones(void **state)
 	(void)state;
 	refused("workers: 1\n\nfraems: 4096\n", 3,
 		"unknown key \"fraems\"; expected one of instance, devices, mode, transport, wait, handler, "
-		"workers, cpus, frames, frame_size, ring, batch, sessions, idle, services");
+		"workers, cpus, frames, frame_size, ring, batch, sessions, idle, hold, hold_time, hold_memory, fence, "
+		"services");
 	refused("Workers: 1\n", 1, "unknown key \"Workers\"");
 	refused("<<: {workers: 1}\n", 1, "unknown key \"<<\"");
 	refused("\"\": 1\n", 1, "unknown key \"\"");
@@ -427,7 +444,8 @@ static void a_value_of_the_wrong_kind_is_refused(void **state)
 {
 	static const char *const words[] = { "instance", "mode",    "transport", "wait",
 					     "handler",  "workers", "frames",    "frame_size",
-					     "ring",     "batch",   "sessions",  "idle" };
+					     "ring",     "batch",   "sessions",  "idle",
+					     "hold",     "hold_time", "hold_memory", "fence" };
 	char part[64];
 	unsigned int i;
 
@@ -838,6 +856,8 @@ static void every_key_but_services_needs_a_restart(void **state)
 		{ "wait", "spin" },      { "handler", "gateway" }, { "workers", "2" },
 		{ "frames", "64" },      { "frame_size", "4096" }, { "ring", "64" },
 		{ "batch", "1" },        { "sessions", "1" },      { "idle", "0" },
+		{ "hold", "1" },         { "hold_time", "1" },     { "hold_memory", "1" },
+		{ "fence", "100" },
 		{ "devices", "[eth0]" }, { "cpus", "[0]" },
 	};
 	unsigned int i;

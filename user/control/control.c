@@ -34,7 +34,6 @@ struct run {
 	bool stopping;
 };
 
-#define CONTROL_FOLDER "/run/xsr"
 #define PATIENCE_MS 1000 /* for what is under way when it is told to stop */
 
 
@@ -169,6 +168,10 @@ static int router_open(struct run *c)
 		.batch = config->batch,
 		.sessions_max = config->sessions_max,
 		.idle_s = config->idle_s,
+		.hold_max = config->hold_max,
+		.hold_ms = config->hold_ms,
+		.hold_len = config->hold_mib << 20,
+		.fence_ms = config->fence_ms,
 		.handler = xsr_handler_find(config->handler),
 		.log = sentence_warn,
 	};
@@ -302,11 +305,11 @@ static int event_open(struct run *c)
 /* Who asks on the control socket finds a router that serves. */
 static int commands_open(struct run *c)
 {
-	char path[sizeof(CONTROL_FOLDER) + XSR_NAME_LEN + 8], why[CONDUCTOR_WHY_LEN] = "";
+	char path[LISTENER_PATH_LEN], why[CONDUCTOR_WHY_LEN] = "";
 	int ret;
 
 	_Static_assert(CONDUCTOR_WHY_LEN == LISTENER_WHY_LEN, "sentences fit");
-	snprintf(path, sizeof(path), CONTROL_FOLDER "/%s.sock", c->config->instance);
+	listener_path(c->config->instance, path);
 	ret = conductor_open(&c->control, c->event, c->router, why);
 	if (!ret)
 		ret = listener_open(&c->listener, c->event, path, command_rows, c->control, why);
