@@ -213,6 +213,18 @@ static int services_open(struct run *c)
 	return 0;
 }
 
+/* Sessions of workers that are no more get others before messages come. */
+static int routes_open(struct run *c)
+{
+	long n = reconcile_routes(c->maps, ~0ULL >> (64 - c->config->n_workers));
+
+	if (n < 0)
+		log_error("cannot read the routes: %s", strerror(-n));
+	else if (n)
+		log_warning("%ld routes led to workers that do not run any more; they lead to others now", n);
+	return n < 0 ? n : 0;
+}
+
 /* The new file whole, or the running state. */
 static void config_reload(struct run *c)
 {
@@ -329,6 +341,8 @@ static int control_serve(struct run *c)
 		ret = router_open(c);
 	if (!ret)
 		ret = services_open(c); /* last: what cannot be served changes nothing */
+	if (!ret)
+		ret = routes_open(c);
 	if (!ret)
 		ret = event_open(c);
 	if (!ret)

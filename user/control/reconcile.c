@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "route.h"
 #include "service.h"
+#include "socket.h"
+#include "wishes.h"
 
 static const struct xsr_service *config_find(const struct config *config, const char *name)
 {
@@ -139,4 +142,37 @@ int reconcile_services(struct maps *maps, const struct config *old, const struct
 		ret = services_delete(maps, old, new, result, why);
 	maps_unlock(maps);
 	return ret;
+}
+
+static int orphan_move(struct maps *maps, const struct xsr_bucket *buckets, uint64_t workers,
+		       const struct handoff_wish *at, long *n)
+{
+	uint16_t generation;
+	int ret;
+
+	if (at->worker < XSR_WORKERS_MAX && workers >> at->worker & 1)
+		return 0;
+	ret = route_move(maps, at->service, at->id, bucket_owner(buckets, at->id), &generation);
+	*n += !ret;
+	return ret;
+}
+
+long reconcile_routes(struct maps *maps, uint64_t workers)
+{
+	struct xsr_bucket buckets[XSR_BUCKETS_MAX];
+	struct wishes all = {};
+	long n = 0;
+	size_t i;
+	int ret;
+
+	buckets_spread(buckets, workers);
+	ret = maps_lock(maps);
+	if (ret)
+		return ret;
+	ret = wishes_add_routes(&all, maps, -1);
+	for (i = 0; i < all.n && !ret; i++)
+		ret = orphan_move(maps, buckets, workers, &all.list[i], &n);
+	maps_unlock(maps);
+	wishes_clear(&all);
+	return ret ? ret : n;
 }

@@ -19,4 +19,10 @@ struct reconcile_result {
 int reconcile_services(struct maps *maps, const struct config *old, const struct config *new,
 		       struct reconcile_result *result, char why[CONFIG_WHY_LEN]);
 
+/*
+ * Routes that lead to workers that will not run, as an earlier router with more of them left them, go where the `hash` default
+ * sends their sessions among those of `workers`, a bit each. Returns how many, or -errno. Before delivery begins.
+ */
+long reconcile_routes(struct maps *maps, uint64_t workers);
+
 #endif /* XSR_RECONCILE_H */
