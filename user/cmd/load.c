@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "frame.h"
+#include "instance.h"
+#include "load_print.h"
 #include "service_spec.h"
 #include "udp_load.h"
 
@@ -23,20 +24,36 @@ static void on_signal(int signo)
 	stopped = true;
 }
 
+#define RATE_DEFAULT 10000
+#define SECONDS_DEFAULT 10
+#define NOT_GIVEN UINT32_MAX
+
 /* Options with a number: where it goes and what it may be. */
 static const struct load_option {
 	const char *name;
-	size_t offset;
+	size_t offset, size;
 	uint64_t min, max;
 	const char *meaning;
 } options[] = {
-	{ "--sessions", offsetof(struct udp_load_config, n_sessions), 1, 1 << 24, "how many" },
-	{ "--sockets", offsetof(struct udp_load_config, n_sockets), 1, 1024, "that carry them" },
-	{ "--roam", offsetof(struct udp_load_config, roam_ms), 0, 1 << 20, "ms until the next socket gets a new port, 0 = never" },
-	{ "--rate", offsetof(struct udp_load_config, rate), 1, 1 << 24, "messages a second, of all sessions" },
-	{ "--size", offsetof(struct udp_load_config, len), FRAME_LEN_MIN, 1472, "bytes of a frame" },
-	{ "--owners", offsetof(struct udp_load_config, n_owners), 0, XSR_WORKERS_MAX,
-	  "expect worker (ID + generation - 1) modulo this; 0 = any" },
+#define OPTION(field) offsetof(struct udp_load_config, field), sizeof(((struct udp_load_config *)0)->field)
+	{ "--sessions", OPTION(n_sessions), 1, 1 << 24, "how many (default 1000)" },
+	{ "--first", OPTION(first_id), 0, UINT64_MAX, "the first session's ID (default 0)" },
+	{ "--sockets", OPTION(n_sockets), 1, 1024, "that carry them (default 8)" },
+	{ "--sources", OPTION(n_sources), 1, 1024, "sockets that a session's messages go out by in turn (default 1)" },
+	{ "--roam", OPTION(roam_ms), 0, 1 << 20, "ms until the next socket gets a new port; 0 = never (default)" },
+	{ "--rate", OPTION(rate), 0, 1 << 24,
+	  "messages a second, of all sessions (default 10000); 0 = as fast as the window allows" },
+	{ "--window", OPTION(window), 1, 1 << 24,
+	  "messages unanswered at most, of all sessions; the rate's default is then 0" },
+	{ "--messages", OPTION(n_messages), 1, UINT32_MAX, "end after so many" },
+	{ "--size", OPTION(len), FRAME_LEN_MIN, 1472, "bytes of a frame (default 104)" },
+	{ "--owners", OPTION(n_owners), 0, XSR_WORKERS_MAX,
+	  "expect worker (ID + generation - 1) modulo this; 0 = any, the same for one generation (default)" },
+	{ "--moves", OPTION(moves_rate), 0, 1 << 24,
+	  "sessions a second that the router is told to move to their next worker" },
+	{ "--move-count", OPTION(n_moves), 0, UINT32_MAX - 1, "end the moves after so many; 0 = never (default)" },
+	{ "--workers", OPTION(n_workers), 1, XSR_WORKERS_MAX, "moves go round so many (default: owners, or 2)" },
+#undef OPTION
 };
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -46,38 +63,74 @@ static int load_help(void)
 	unsigned int i;
 
 	printf("xsr load udp ADDR:PORT [OPTION N]...\n"
-	       "        send numbered frames on many sessions, check every answer; exit 0 if none is lost,\n"
-	       "        doubled or misrouted\n"
-	       "  --seconds S   how long (default 10)\n  --first ID    the first session's ID (default 0)\n");
+	       "        send numbered frames on many sessions, check every answer; exit 0 if none is lost, doubled,\n"
+	       "        served out of order or by a wrong worker, and no session lost its state\n"
+	       "  --seconds S   how long (default 10, or no limit with --messages)\n"
+	       "  --service S   whose sessions are moved\n");
 	for (i = 0; i < N_OPTIONS; i++)
 		printf("  %-12s  %s\n", options[i].name, options[i].meaning);
+	printf("Memory: 5 bytes a message, 150 a session, 16 more for each source.\n");
+	return CLI_OK;
+}
+
+static int seconds_parse(const struct cli *cli, const char *value, struct udp_load_config *c)
+{
+	char *end;
+
+	c->seconds = strtod(value, &end);
+	if (*end || !(c->seconds > 0 && c->seconds <= 86400))
+		return cli_usage(cli, "load: --seconds '%s': expected 0 to 86400", value);
+	return CLI_OK;
+}
+
+static int number_option_parse(const struct cli *cli, const struct load_option *option, const char *value,
+			       struct udp_load_config *c)
+{
+	void *at = (char *)c + option->offset;
+	uint64_t n;
+
+	if (number_parse(value, option->max, &n) || n < option->min)
+		return cli_usage(cli, "load: %s '%s': expected %llu to %llu", option->name, value,
+				 (unsigned long long)option->min, (unsigned long long)option->max);
+	if (option->size == sizeof(uint64_t))
+		*(uint64_t *)at = n;
+	else
+		*(uint32_t *)at = n;
 	return CLI_OK;
 }
 
 static int option_parse(const struct cli *cli, const char *name, const char *value, struct udp_load_config *c)
 {
-	char *end;
-	uint64_t n;
 	unsigned int i;
 
-	if (!strcmp(name, "--seconds")) {
-		c->seconds = strtod(value, &end);
-		return *end || !(c->seconds > 0 && c->seconds <= 86400) ?
-			       cli_usage(cli, "load: --seconds '%s': expected 0 to 86400", value) : CLI_OK;
-	}
-	if (!strcmp(name, "--first"))
-		return number_parse(value, UINT64_MAX, &c->first_id) ?
-			       cli_usage(cli, "load: --first '%s': expected an ID", value) : CLI_OK;
-	for (i = 0; i < N_OPTIONS; i++) {
-		if (strcmp(name, options[i].name))
-			continue;
-		if (number_parse(value, options[i].max, &n) || n < options[i].min)
-			return cli_usage(cli, "load: %s '%s': expected %llu to %llu", name, value,
-					 (unsigned long long)options[i].min, (unsigned long long)options[i].max);
-		*(uint32_t *)((char *)c + options[i].offset) = n;
+	if (!strcmp(name, "--seconds"))
+		return seconds_parse(cli, value, c);
+	if (!strcmp(name, "--service")) {
+		c->service = value;
 		return CLI_OK;
 	}
+	for (i = 0; i < N_OPTIONS; i++)
+		if (!strcmp(name, options[i].name))
+			return number_option_parse(cli, &options[i], value, c);
 	return cli_usage(cli, "load: unknown option '%s'; see: xsr load help", name);
+}
+
+/* What depends on other options, and what they must have in common. */
+static int options_complete(const struct cli *cli, struct udp_load_config *c)
+{
+	if (c->rate == NOT_GIVEN)
+		c->rate = c->window ? 0 : RATE_DEFAULT;
+	if (!c->seconds && !c->n_messages)
+		c->seconds = SECONDS_DEFAULT;
+	if (!c->n_workers)
+		c->n_workers = c->n_owners ? c->n_owners : 2;
+	if (!c->rate && !c->window)
+		return cli_usage(cli, "load: --rate 0 needs --window");
+	if (c->n_sources > c->n_sockets)
+		return cli_usage(cli, "load: --sources %u: there are --sockets %u", c->n_sources, c->n_sockets);
+	if (c->moves_rate && (!c->service || !instance_name_valid(c->service)))
+		return cli_usage(cli, "load: --moves needs --service and its name");
+	return CLI_OK;
 }
 
 static int address_parse(const struct cli *cli, const char *text, struct udp_load_config *c)
@@ -104,84 +157,16 @@ static int address_parse(const struct cli *cli, const char *text, struct udp_loa
 	return CLI_OK;
 }
 
-/* Drawn over itself some times a second. */
-struct table {
-	struct udp_load_result before;
-	double before_s;
-	int n_lines;
-};
-
-static void table_draw(const struct udp_load_result *r, double elapsed_s, void *arg)
-{
-	struct table *t = arg;
-	double seconds = elapsed_s - t->before_s;
-	int i, lines = 2;
-
-	if (!isatty(STDERR_FILENO) || seconds <= 0)
-		return;
-	if (t->n_lines)
-		fprintf(stderr, "\033[%dA", t->n_lines);
-	fprintf(stderr, "\033[K%6.1f s  sent %10llu  answered %10llu  under way %6llu  doubled %llu  misrouted %llu\n", elapsed_s,
-		(unsigned long long)r->sent, (unsigned long long)r->received,
-		(unsigned long long)(r->sent - r->received), (unsigned long long)r->duplicated,
-		(unsigned long long)r->misrouted);
-	fprintf(stderr, "\033[K          sockets moved %6llu  sessions moved %6llu\n", (unsigned long long)r->n_roamed,
-		(unsigned long long)r->n_generations);
-	for (i = 0; i < XSR_WORKERS_MAX; i++) {
-		if (!r->by_worker[i])
-			continue;
-		fprintf(stderr, "\033[K          worker %-2d  answered %10llu  %9.0f /s\n", i,
-			(unsigned long long)r->by_worker[i], (r->by_worker[i] - t->before.by_worker[i]) / seconds);
-		lines++;
-	}
-	t->n_lines = lines;
-	t->before = *r;
-	t->before_s = elapsed_s;
-}
-
-static json_t *result_json(const struct udp_load_result *r)
-{
-	json_t *o = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "sent", (json_int_t)r->sent, "received",
-			      (json_int_t)r->received, "lost", (json_int_t)r->lost, "duplicated",
-			      (json_int_t)r->duplicated, "reordered", (json_int_t)r->reordered, "misrouted",
-			      (json_int_t)r->misrouted, "unknown", (json_int_t)r->unknown, "send_errors",
-			      (json_int_t)r->send_errors, "sockets_moved", (json_int_t)r->n_roamed, "sessions_moved",
-			      (json_int_t)r->n_generations, "seconds", r->seconds);
-	json_t *workers = json_array();
-	int i;
-
-	for (i = 0; i < XSR_WORKERS_MAX; i++)
-		if (r->by_worker[i])
-			json_array_append_new(workers, json_pack("{s:i,s:I}", "worker", i, "answered",
-								 (json_int_t)r->by_worker[i]));
-	json_object_set_new(o, "workers", workers);
-	return o;
-}
-
-static int result_print(const struct cli *cli, const struct udp_load_result *r)
-{
-	bool clean = r->sent && !r->lost && !r->duplicated && !r->misrouted && !r->unknown;
-	int ret = CLI_OK;
-
-	if (cli->json)
-		ret = cli_json(cli, "load", result_json(r));
-	else
-		printf("sent=%llu received=%llu lost=%llu duplicated=%llu misrouted=%llu reordered=%llu unknown=%llu sockets_moved=%llu sessions_moved=%llu seconds=%.1f\n",
-		       (unsigned long long)r->sent, (unsigned long long)r->received, (unsigned long long)r->lost,
-		       (unsigned long long)r->duplicated, (unsigned long long)r->misrouted,
-		       (unsigned long long)r->reordered, (unsigned long long)r->unknown,
-		       (unsigned long long)r->n_roamed, (unsigned long long)r->n_generations, r->seconds);
-	return ret ? ret : clean ? CLI_OK : CLI_FAILED;
-}
-
 static int load_udp(struct cli *cli, int argc, char **argv)
 {
 	struct udp_load_config config = {
-		.n_sessions = 1000, .n_sockets = 8, .rate = 10000, .seconds = 10, .len = FRAME_LEN_MIN, .drain_s = 2,
+		.n_sessions = 1000, .n_sockets = 8, .n_sources = 1, .rate = NOT_GIVEN, .len = FRAME_LEN_MIN, .drain_s = 2,
+		.instance = cli->instance,
 	};
 	struct sigaction action = { .sa_handler = on_signal };
 	struct udp_load_result result;
-	struct table table = {};
+	struct load_table table = {};
+	char why[UDP_LOAD_WHY_LEN];
 	int i, ret;
 
 	if (argc < 1)
@@ -190,14 +175,18 @@ static int load_udp(struct cli *cli, int argc, char **argv)
 	for (i = 1; i < argc && !ret; i += 2)
 		ret = i + 1 < argc ? option_parse(cli, argv[i], argv[i + 1], &config) :
 				     cli_usage(cli, "load: '%s' needs a value", argv[i]);
+	ret = ret ? ret : options_complete(cli, &config);
 	if (ret)
 		return ret;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	ret = udp_load_run(&config, &result, &stopped, table_draw, &table);
+	ret = udp_load_run(&config, &result, &stopped, load_table_draw, &table, why);
+	if (ret == -EFBIG)
+		return cli_usage(cli, "load: %s", why);
 	if (ret)
-		return cli_failed(cli, "load: %s", strerror(-ret));
-	return result_print(cli, &result);
+		return cli_failed(cli, "load: %s", why);
+	ret = load_result_print(cli, &config, &result);
+	return ret ? ret : udp_load_clean(&result) ? CLI_OK : CLI_FAILED;
 }
 
 int cmd_load(struct cli *cli, int argc, char **argv)

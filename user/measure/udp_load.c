@@ -3,199 +3,110 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "answer_check.h"
+#include "clock.h"
 #include "frame.h"
+#include "move_watch.h"
+#include "mover.h"
+#include "owner_check.h"
+#include "source_order.h"
+#include "udp_sockets.h"
+#include "window.h"
 
-#define NS_PER_S 1000000000ULL
-#define BATCH 64
-#define SOCKET_BUFFER (16 << 20)
-#define OLD_MAX 256		    /* replaced sockets that still listen for late answers */
-#define OLD_NS (2 * NS_PER_S)	    /* for so long */
 #define REPORT_NS (NS_PER_S / 4)
-#define FRAME_LEN_MAX 2048
-
-struct old_socket {
-	int fd;
-	uint64_t close_ns;
-};
-
-/* Messages of one socket that go out by one system call. */
-struct send_batch {
-	struct mmsghdr headers[BATCH];
-	struct iovec iovs[BATCH];
-	uint8_t frames[BATCH][FRAME_LEN_MAX];
-	unsigned int n;
-};
+#define ROUND_MAX 1024 /* messages sent before answers are taken */
+#define BYTES_A_SESSION 150
 
 struct load {
 	const struct udp_load_config *c;
 	struct udp_load_result *r;
+	const struct mover_config moves;
 	int epoll_fd;
-	int *sockets;
-	struct send_batch *batches; /* by socket */
-	struct old_socket old[OLD_MAX];
-	unsigned int next_old;
-	uint32_t next_session, next_roam;
-	uint64_t *seqs;	      /* last sent, by session */
-	uint64_t *last_seen;  /* highest answered, by session */
-	uint16_t *generations; /* last seen, by session */
-	uint8_t *answered;    /* a bit for each message: session * stride + seq */
-	uint64_t stride;
+	uint64_t n_messages; /* ends after so many */
+	uint64_t start_ns, now_ns, report_ns, roam_ns;
+	uint64_t n_unknown;
+	struct udp_sockets *sockets;
+	struct source_order *order;
+	struct answer_check *check;
+	struct owner_check *owners;
+	struct move_watch *watch;
+	struct mover *mover; /* NULL = no moves */
+	struct window window;
 };
 
-static uint64_t now_ns(void)
+static uint64_t messages_max(const struct udp_load_config *c)
 {
-	struct timespec ts;
+	uint64_t n = (c->rate ? c->rate : UDP_LOAD_RATE_MAX) * c->seconds;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
-static int socket_open(struct load *l)
-{
-	const int size = SOCKET_BUFFER;
-	struct epoll_event event = { .events = EPOLLIN };
-	socklen_t len = l->c->address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-	int fd = socket(l->c->address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	event.data.fd = fd;
-	if (connect(fd, (const struct sockaddr *)&l->c->address, len) ||
-	    epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
-		int ret = -errno;
-
-		close(fd);
-		return ret;
-	}
-	return fd;
+	return c->n_messages && (!c->seconds || c->n_messages < n) ? c->n_messages : n;
 }
 
 static void load_close(struct load *l)
 {
-	unsigned int i;
-
-	for (i = 0; l->sockets && i < l->c->n_sockets; i++)
-		if (l->sockets[i] >= 0)
-			close(l->sockets[i]);
-	for (i = 0; i < OLD_MAX; i++)
-		if (l->old[i].fd >= 0)
-			close(l->old[i].fd);
+	udp_sockets_close(l->sockets);
+	mover_close(l->mover);
+	move_watch_close(l->watch);
+	owner_check_close(l->owners);
+	answer_check_close(l->check);
+	source_order_close(l->order);
 	if (l->epoll_fd >= 0)
 		close(l->epoll_fd);
-	free(l->sockets);
-	free(l->batches);
-	free(l->seqs);
-	free(l->last_seen);
-	free(l->generations);
-	free(l->answered);
-	free(l);
 }
 
-static int load_open(struct load **out, const struct udp_load_config *c, struct udp_load_result *r)
+/* What calloc() promises the kernel may not have: ask before. */
+static int memory_check(const struct load *l, char why[UDP_LOAD_WHY_LEN])
 {
-	struct load *l = calloc(1, sizeof(*l));
-	unsigned int i;
+	uint64_t bytes = answer_check_size(l->c->n_sessions, l->n_messages) +
+			 (uint64_t)l->c->n_sessions * (BYTES_A_SESSION + 16 * l->c->n_sources);
 
-	if (!l)
-		return -ENOMEM;
-	l->c = c;
-	l->r = r;
-	for (i = 0; i < OLD_MAX; i++)
-		l->old[i].fd = -1;
-	l->stride = (uint64_t)(c->rate * c->seconds) / c->n_sessions + 2;
+	if (bytes / sysconf(_SC_PAGESIZE) < (uint64_t)sysconf(_SC_PHYS_PAGES) / 2)
+		return 0;
+	snprintf(why, UDP_LOAD_WHY_LEN,
+		 "the numbers of %llu messages on %u sessions need %llu MiB, more than half of this host's "
+		 "memory; "
+		 "send fewer messages, for a shorter time, or on fewer sessions",
+		 (unsigned long long)l->n_messages, l->c->n_sessions, (unsigned long long)bytes >> 20);
+	return -EFBIG;
+}
+
+static int mover_start(struct load *l, char why[UDP_LOAD_WHY_LEN])
+{
+	_Static_assert(UDP_LOAD_WHY_LEN >= MOVER_WHY_LEN, "a sentence of the mover fits");
+
+	return l->c->moves_rate ? mover_open(&l->mover, &l->moves, l->owners, l->watch, l->epoll_fd, why) : 0;
+}
+
+static int load_open(struct load *l, char why[UDP_LOAD_WHY_LEN])
+{
+	const struct udp_load_config *c = l->c;
+	int ret = memory_check(l, why);
+
+	if (ret)
+		return ret;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	l->sockets = calloc(c->n_sockets, sizeof(*l->sockets));
-	l->batches = calloc(c->n_sockets, sizeof(*l->batches));
-	l->seqs = calloc(c->n_sessions, sizeof(*l->seqs));
-	l->last_seen = calloc(c->n_sessions, sizeof(*l->last_seen));
-	l->generations = calloc(c->n_sessions, sizeof(*l->generations));
-	l->answered = calloc(l->stride * c->n_sessions / 8 + 1, 1);
-	if (l->epoll_fd < 0 || !l->sockets || !l->batches || !l->seqs || !l->last_seen || !l->generations ||
-	    !l->answered) {
-		load_close(l);
-		return -ENOMEM;
-	}
-	memset(l->sockets, 0xff, c->n_sockets * sizeof(*l->sockets));
-	*out = l;
-	return 0;
+	ret = l->epoll_fd < 0 ? -errno : 0;
+	if (!ret)
+		ret = source_order_open(&l->order, c->n_sessions, c->n_sources, c->n_sockets);
+	if (!ret)
+		ret = answer_check_open(&l->check, c->n_sessions, l->n_messages, l->order);
+	if (!ret)
+		ret = owner_check_open(&l->owners, c->first_id, c->n_sessions, c->n_owners);
+	if (!ret)
+		ret = move_watch_open(&l->watch, c->n_sessions);
+	if (!ret)
+		ret = udp_sockets_open(&l->sockets, &c->address, c->n_sockets, l->epoll_fd);
+	if (ret)
+		snprintf(why, UDP_LOAD_WHY_LEN, "%s", strerror(-ret));
+	return ret ? ret : mover_start(l, why);
 }
 
-static int sockets_open(struct load *l)
-{
-	unsigned int i;
-
-	for (i = 0; i < l->c->n_sockets; i++) {
-		l->sockets[i] = socket_open(l);
-		if (l->sockets[i] < 0)
-			return l->sockets[i];
-	}
-	return 0;
-}
-
-static void old_close(struct old_socket *old)
-{
-	if (old->fd >= 0)
-		close(old->fd);
-	old->fd = -1;
-}
-
-/* The next socket in turn gets a new port; the old one stays open for answers under way. */
-static void roam(struct load *l, uint64_t now)
-{
-	struct old_socket *old = &l->old[l->next_old];
-	uint32_t i = l->next_roam;
-	int fd = socket_open(l);
-
-	if (fd < 0)
-		return;
-	old_close(old);
-	*old = (struct old_socket){ .fd = l->sockets[i], .close_ns = now + OLD_NS };
-	l->sockets[i] = fd;
-	l->next_old = (l->next_old + 1) % OLD_MAX;
-	l->next_roam = (i + 1) % l->c->n_sockets;
-	l->r->n_roamed++;
-}
-
-static void old_expire(struct load *l, uint64_t now)
-{
-	unsigned int i;
-
-	for (i = 0; i < OLD_MAX; i++)
-		if (l->old[i].fd >= 0 && l->old[i].close_ns <= now)
-			old_close(&l->old[i]);
-}
-
-/* What the kernel takes counts as sent; what it refuses is tried again, so a number is never skipped. */
-static void batch_flush(struct load *l, unsigned int socket)
-{
-	struct send_batch *b = &l->batches[socket];
-	unsigned int done = 0;
-
-	while (done < b->n) {
-		int sent = sendmmsg(l->sockets[socket], b->headers + done, b->n - done, 0);
-
-		if (sent > 0) {
-			done += sent;
-			l->r->sent += sent;
-		} else if (errno == ECONNREFUSED) {
-			continue; /* an ICMP answer to an earlier message, told once */
-		} else if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {
-			l->r->send_errors += b->n - done;
-			l->r->sent += b->n - done; /* they will be missed as lost: the numbers are used up */
-			break;
-		}
-	}
-	b->n = 0;
-}
+/* --- sending --- */
 
 static void ping_write(const struct udp_load_config *c, uint8_t *at, uint64_t id, uint64_t seq)
 {
@@ -211,85 +122,93 @@ static void ping_write(const struct udp_load_config *c, uint8_t *at, uint64_t id
 		.id = htobe64(id),
 		.seq = htobe64(seq),
 	};
-	perf->t1_ns = htobe64(now_ns());
+	perf->t1_ns = htobe64(clock_now_ns());
 }
 
-static void message_send(struct load *l)
+/* The sessions send in turn. */
+static void message_send(struct load *l, uint64_t index)
 {
-	uint32_t session = l->next_session, socket = session % l->c->n_sockets;
-	struct send_batch *b = &l->batches[socket];
+	uint32_t session = index % l->c->n_sessions, seq = index / l->c->n_sessions + 1;
+	uint32_t socket = source_order_socket(l->order, session, seq);
 
-	l->next_session = (session + 1) % l->c->n_sessions;
-	ping_write(l->c, b->frames[b->n], l->c->first_id + session, ++l->seqs[session]);
-	b->iovs[b->n] = (struct iovec){ b->frames[b->n], l->c->len };
-	b->headers[b->n].msg_hdr = (struct msghdr){ .msg_iov = &b->iovs[b->n], .msg_iovlen = 1 };
-	if (++b->n == BATCH)
-		batch_flush(l, socket);
+	ping_write(l->c, udp_sockets_reserve(l->sockets, socket, l->c->len), l->c->first_id + session, seq);
 }
 
-static bool answer_is_known(const struct load *l, const struct xsr_frame *f, size_t len)
+/* How many messages may be sent now. */
+static uint64_t messages_due(const struct load *l)
 {
-	uint64_t session = be64toh(f->id) - l->c->first_id;
+	uint64_t due = l->n_messages, room;
 
-	return len == l->c->len && f->type == XSR_FRAME_PERF_PONG && session < l->c->n_sessions &&
-	       be64toh(f->seq) - 1 < l->seqs[session];
+	if (l->c->rate)
+		due = (l->now_ns - l->start_ns) / (double)NS_PER_S * l->c->rate;
+	if (due > l->n_messages)
+		due = l->n_messages;
+	due -= l->window.n_sent;
+	room = l->c->window ? window_room(&l->window, l->c->window) : due;
+	return room < due ? room : due;
 }
 
-static void owner_check(struct load *l, uint64_t session, const struct xsr_frame_perf *perf)
+/* True if there are more to send. What the kernel refuses is sent and will be missed: its number is used up.
+ */
+static bool send_due(struct load *l)
 {
-	uint16_t worker = be16toh(perf->owner_worker), generation = be16toh(perf->generation);
+	uint64_t due = messages_due(l), n = due < ROUND_MAX ? due : ROUND_MAX, i;
+
+	for (i = 0; i < n; i++)
+		message_send(l, l->window.n_sent + i);
+	l->r->send_errors += udp_sockets_flush(l->sockets);
+	window_sent(&l->window, l->window.n_sent + n);
+	answer_check_sent(l->check, l->window.n_sent);
+	return n < due;
+}
+
+static void roam(struct load *l)
+{
+	if (!l->c->roam_ms || l->now_ns < l->roam_ns)
+		return;
+	l->roam_ns += l->c->roam_ms * NS_PER_MS;
+	if (source_order_reserve(l->order) || udp_sockets_roam(l->sockets, l->now_ns))
+		return;
+	source_order_roamed(l->order, l->window.n_sent);
+	l->r->n_roamed++;
+}
+
+/* --- answers --- */
+
+static void answer_measure(struct load *l, uint32_t session, const struct xsr_frame_perf *perf)
+{
+	const struct move_answer answer = {
+		.arrived_ns = l->now_ns,
+		.served_ns = be64toh(perf->t2_ns),
+		.number = be64toh(perf->served),
+		.settled = answer_check_settled(l->check, session),
+		.generation = be16toh(perf->generation),
+	};
+	uint16_t worker = be16toh(perf->owner_worker);
 
 	if (worker < XSR_WORKERS_MAX)
 		l->r->by_worker[worker]++;
-	if (!l->c->n_owners)
-		return;
-	if (!generation || worker != (l->c->first_id + session + generation - 1) % l->c->n_owners)
-		l->r->misrouted++;
-	if (l->generations[session] && generation > l->generations[session])
-		l->r->n_generations += generation - l->generations[session];
-	if (generation > l->generations[session])
-		l->generations[session] = generation;
+	owner_check_note(l->owners, session, answer.generation, worker);
+	move_watch_answer(l->watch, session, &answer);
 }
 
-static void answer_check(struct load *l, const uint8_t *data, size_t len)
+static void answer_take(const uint8_t *data, uint32_t len, void *arg)
 {
 	const struct xsr_frame *f = (const struct xsr_frame *)data;
-	uint64_t session, seq, bit;
+	const struct xsr_frame_perf *perf = (const struct xsr_frame_perf *)(f + 1);
+	struct load *l = arg;
+	uint64_t session, seq;
 
-	if (!answer_is_known(l, f, len)) {
-		l->r->unknown++;
+	if (len != l->c->len || f->type != XSR_FRAME_PERF_PONG) {
+		l->n_unknown++;
 		return;
 	}
 	session = be64toh(f->id) - l->c->first_id;
 	seq = be64toh(f->seq);
-	bit = session * l->stride + seq;
-	if (l->answered[bit / 8] >> (bit % 8) & 1) {
-		l->r->duplicated++;
+	if (!answer_check_note(l->check, session, seq, be64toh(perf->served)))
 		return;
-	}
-	l->answered[bit / 8] |= 1 << (bit % 8);
-	l->r->received++;
-	if (seq < l->last_seen[session])
-		l->r->reordered++;
-	else
-		l->last_seen[session] = seq;
-	owner_check(l, session, (const struct xsr_frame_perf *)(f + 1));
-}
-
-static void socket_receive(struct load *l, int fd)
-{
-	static uint8_t data[BATCH][FRAME_LEN_MAX];
-	struct mmsghdr headers[BATCH] = {};
-	struct iovec iovs[BATCH];
-	int i, n;
-
-	for (i = 0; i < BATCH; i++) {
-		iovs[i] = (struct iovec){ data[i], FRAME_LEN_MAX };
-		headers[i].msg_hdr = (struct msghdr){ .msg_iov = &iovs[i], .msg_iovlen = 1 };
-	}
-	n = recvmmsg(fd, headers, BATCH, MSG_DONTWAIT, NULL);
-	for (i = 0; i < n; i++)
-		answer_check(l, data[i], headers[i].msg_len);
+	window_answered(&l->window, (seq - 1) * l->c->n_sessions + session);
+	answer_measure(l, session, perf);
 }
 
 static void receive(struct load *l, int timeout_ms)
@@ -297,77 +216,153 @@ static void receive(struct load *l, int timeout_ms)
 	struct epoll_event events[64];
 	int i, n = epoll_wait(l->epoll_fd, events, 64, timeout_ms);
 
-	for (i = 0; i < n; i++)
-		socket_receive(l, events[i].data.fd);
-}
-
-static void send_due(struct load *l, uint64_t due)
-{
-	unsigned int i;
-	uint64_t k, now = 0;
-
-	for (i = 0; i < l->c->n_sockets; i++)
-		now += l->batches[i].n;
-	for (k = l->r->sent + now; k < due; k++)
-		message_send(l);
-	for (i = 0; i < l->c->n_sockets; i++)
-		batch_flush(l, i);
-}
-
-struct reporter {
-	void (*fn)(const struct udp_load_result *result, double elapsed_s, void *arg);
-	void *arg;
-	uint64_t next_ns;
-};
-
-static void report(struct load *l, struct reporter *rep, uint64_t start, uint64_t now)
-{
-	if (!rep->fn || now < rep->next_ns)
-		return;
-	rep->next_ns = now + REPORT_NS;
-	rep->fn(l->r, (now - start) / (double)NS_PER_S, rep->arg);
-}
-
-static void load_loop(struct load *l, const volatile bool *stop, struct reporter *rep)
-{
-	uint64_t start = now_ns(), end = start + l->c->seconds * NS_PER_S, now = start;
-	uint64_t roam_ns = (uint64_t)l->c->roam_ms * 1000000, next_roam = start + roam_ns;
-	uint64_t total = l->c->rate * l->c->seconds, due = 0;
-
-	while (now < end && due < total && !*stop) {
-		now = now_ns();
-		due = (now - start) / (double)NS_PER_S * l->c->rate;
-		send_due(l, due < total ? due : total);
-		receive(l, 1);
-		if (roam_ns && now >= next_roam) {
-			roam(l, now);
-			next_roam += roam_ns;
-		}
-		old_expire(l, now);
-		report(l, rep, start, now);
+	l->now_ns = clock_now_ns();
+	for (i = 0; i < n; i++) {
+		if (l->mover && events[i].data.fd == mover_fd(l->mover))
+			mover_handle(l->mover, l->now_ns);
+		else
+			udp_sockets_receive(l->sockets, events[i].data.fd, answer_take, l);
 	}
-	l->r->seconds = (now - start) / (double)NS_PER_S;
-	end = now_ns() + l->c->drain_s * NS_PER_S;
-	while (l->r->received < l->r->sent && now_ns() < end)
+}
+
+/* --- results --- */
+
+static void moves_collect(struct load *l)
+{
+	const struct mover_counts *moves = mover_counts(l->mover);
+	struct udp_load_result *r = l->r;
+
+	r->moves = moves->asked;
+	r->moves_done = moves->moved;
+	r->moves_unchanged = moves->unchanged;
+	r->moves_failed = moves->failed;
+	r->moves_without_state = moves->without_state;
+	snprintf(r->moves_why, sizeof(r->moves_why), "%s",
+		 *moves->why || moves->asked ? moves->why : "not every session was answered before the end");
+}
+
+static void handoffs_collect(struct load *l)
+{
+	const struct move_results *moves = move_watch_results(l->watch);
+	struct udp_load_result *r = l->r;
+
+	r->handoffs = moves->handoffs_ns.n;
+	r->handoff_ns_p50 = histogram_percentile(&moves->handoffs_ns, 500);
+	r->handoff_ns_p99 = histogram_percentile(&moves->handoffs_ns, 990);
+	r->handoff_ns_max = moves->handoffs_ns.max;
+	r->handoff_ns_recent = move_watch_recent(l->watch);
+	r->weird = moves->weird;
+	r->gap_ns_max = moves->gap_ns_max;
+	r->gap_unmoved_ns_max = moves->gap_unmoved_ns_max;
+}
+
+static void result_collect(struct load *l)
+{
+	const struct answer_counts *answers = answer_check_counts(l->check);
+	const struct owner_counts *owners = owner_check_counts(l->owners);
+	struct udp_load_result *r = l->r;
+
+	r->sent = l->window.n_sent;
+	r->overdue = l->window.n_given_up;
+	r->received = answers->received;
+	r->duplicated = answers->duplicated;
+	r->unknown = answers->unknown + l->n_unknown;
+	r->reordered = answers->reordered;
+	r->state_lost = answers->state_lost;
+	r->misrouted = owners->misrouted;
+	r->n_generations = owners->n_generations;
+	handoffs_collect(l);
+	if (l->mover)
+		moves_collect(l);
+}
+
+bool udp_load_clean(const struct udp_load_result *r)
+{
+	return r->sent && !r->lost && !r->duplicated && !r->reordered && !r->misrouted && !r->unknown &&
+	       !r->state_lost;
+}
+
+/* --- the run --- */
+
+static bool sending_is_over(const struct load *l)
+{
+	if (l->window.n_sent >= l->n_messages)
+		return true;
+	/* Without a window all that is due is sent, however long that takes. */
+	return l->c->window && l->c->seconds && l->now_ns - l->start_ns >= l->c->seconds * NS_PER_S;
+}
+
+static void drain(struct load *l)
+{
+	uint64_t end_ns = l->now_ns + l->c->drain_s * NS_PER_S;
+
+	while ((l->window.n_answered < l->window.n_sent || (l->mover && mover_waits(l->mover))) &&
+	       l->now_ns < end_ns)
 		receive(l, 1);
 	receive(l, 50); /* time for a duplicate of the last ones to show */
-	l->r->lost = l->r->sent - l->r->received;
 }
 
-int udp_load_run(const struct udp_load_config *config, struct udp_load_result *result, const volatile bool *stop,
-		 void (*report_fn)(const struct udp_load_result *result, double elapsed_s, void *arg), void *arg)
+/* Sends what is due, takes what is there; waits a little if that is all. */
+static void turn(struct load *l)
 {
-	struct reporter rep = { .fn = report_fn, .arg = arg };
-	struct load *l;
+	uint64_t before_ns = l->now_ns;
+	bool more = send_due(l);
+
+	receive(l, more ? 0 : 1);
+	if (l->now_ns - before_ns > l->r->stall_ns_max)
+		l->r->stall_ns_max = l->now_ns - before_ns;
+	if (l->c->window)
+		window_expire(&l->window, l->check, l->now_ns);
+	roam(l);
+	udp_sockets_expire(l->sockets, l->now_ns);
+	if (l->mover)
+		mover_ask(l->mover, l->now_ns);
+}
+
+static void send_all(struct load *l, const volatile bool *stop,
+		     void (*report)(const struct udp_load_result *result, double elapsed_s, void *arg),
+		     void *arg)
+{
+	while (!sending_is_over(l) && !*stop) {
+		turn(l);
+		if (!report || l->now_ns < l->report_ns)
+			continue;
+		l->report_ns = l->now_ns + REPORT_NS;
+		result_collect(l);
+		report(l->r, (l->now_ns - l->start_ns) / (double)NS_PER_S, arg);
+	}
+}
+
+int udp_load_run(const struct udp_load_config *config, struct udp_load_result *result,
+		 const volatile bool *stop,
+		 void (*report)(const struct udp_load_result *result, double elapsed_s, void *arg), void *arg,
+		 char why[UDP_LOAD_WHY_LEN])
+{
+	struct load l = {
+		.c = config,
+		.r = result,
+		.moves = { config->instance, config->service, config->first_id, config->n_sessions,
+			   config->n_workers, config->moves_rate, config->n_moves },
+		.n_messages = messages_max(config),
+		.epoll_fd = -1,
+	};
 	int ret;
 
 	memset(result, 0, sizeof(*result));
-	ret = load_open(&l, config, result);
+	ret = load_open(&l, why);
 	if (ret)
-		return ret;
-	ret = sockets_open(l);
-	if (!ret)
-		load_loop(l, stop, &rep);
-	load_close(l);
+		goto out;
+	l.start_ns = l.now_ns = clock_now_ns();
+	l.roam_ns = l.start_ns + config->roam_ms * NS_PER_MS;
+	send_all(&l, stop, report, arg);
+	result->seconds = (l.now_ns - l.start_ns) / (double)NS_PER_S;
+	result->answered_per_s = result->seconds > 0 ? l.window.n_answered / result->seconds : 0;
+	drain(&l);
+	answer_check_finish(l.check);
+	move_watch_finish(l.watch);
+	result_collect(&l);
+	result->lost = result->sent - result->received;
+out:
+	load_close(&l);
 	return ret;
 }
