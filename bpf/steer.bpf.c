@@ -52,7 +52,10 @@ static __always_inline int worker_redirect(struct xdp_md *ctx, const struct mess
 	if (stamp_due(m->service))
 		stamp(ctx, m);
 	/* XDP_ABORTED comes back if the socket died without telling. */
-	return bpf_redirect_map(&xsr_sockets, slot_index, XDP_ABORTED) == XDP_REDIRECT ? XDP_REDIRECT : -1;
+	if (bpf_redirect_map(&xsr_sockets, slot_index, XDP_ABORTED) != XDP_REDIRECT)
+		return -1;
+	__sync_fetch_and_add(&slot->n_redirected, 1); /* generic mode runs on several CPUs at a time */
+	return XDP_REDIRECT;
 }
 
 static __always_inline int default_hash(struct xdp_md *ctx, struct message *m, __u32 bucket_key)
@@ -104,8 +107,40 @@ static __always_inline int act(struct xdp_md *ctx, struct message *m, int reason
 	}
 }
 
-SEC("xdp")
-int xsr_steer(struct xdp_md *ctx)
+/*
+ * A value that is fetched makes the addition a full barrier: a router that stored a route, and then sees that no run is under
+ * way, knows that every later run reads what it stored.
+ */
+static __always_inline void barrier_add(__u64 *counter)
+{
+	__u64 before = __sync_fetch_and_add(counter, 1);
+
+	asm volatile("" : : "r"(before));
+}
+
+/* NULL unless a router wants to know which runs are under way. */
+static __always_inline struct xsr_runs *run_begin(struct xdp_md *ctx)
+{
+	__u32 ifindex, key = 0, queue;
+	struct xsr_switches *switches = bpf_map_lookup_elem(&xsr_switches, &key);
+	struct xsr_device *device;
+	struct xsr_runs *runs;
+
+	if (!switches || !switches->count_runs)
+		return NULL;
+	ifindex = ctx->ingress_ifindex;
+	key = ifindex & (XSR_DEVICES_MAX - 1);
+	device = bpf_map_lookup_elem(&xsr_devices, &key);
+	if (!device || device->ifindex != ifindex)
+		return NULL; /* no socket is there to redirect to */
+	queue = device->queue_base + ctx->rx_queue_index;
+	runs = bpf_map_lookup_elem(&xsr_runs, &queue);
+	if (runs)
+		barrier_add(&runs->begun);
+	return runs;
+}
+
+static __always_inline int steer(struct xdp_md *ctx)
 {
 	struct cursor c = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
 	struct message m = {};
@@ -123,6 +158,17 @@ int xsr_steer(struct xdp_md *ctx)
 			return count(&m, -ret, XDP_DROP);
 	}
 	return act(ctx, &m, route_lookup(&m));
+}
+
+SEC("xdp")
+int xsr_steer(struct xdp_md *ctx)
+{
+	struct xsr_runs *runs = run_begin(ctx);
+	int verdict = steer(ctx);
+
+	if (runs)
+		barrier_add(&runs->ended);
+	return verdict;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -68,11 +68,31 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, XSR_SLOTS_MAX);
 	__type(key, __u32);
 	__type(value, struct xsr_slot);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } xsr_slots SEC(".maps");
+
+/* By the queue's number in the instance. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, XSR_QUEUES_MAX);
+	__type(key, __u32);
+	__type(value, struct xsr_runs);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xsr_runs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct xsr_switches);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xsr_switches SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);

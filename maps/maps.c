@@ -19,6 +19,8 @@
 #define PORTS_LEN (65536 * sizeof(struct xsr_port))
 #define SERVICES_LEN (XSR_SERVICES_MAX * sizeof(struct xsr_service))
 #define BUCKETS_LEN (XSR_BUCKETS_MAX * sizeof(struct xsr_bucket))
+#define SLOTS_LEN (XSR_SLOTS_MAX * sizeof(struct xsr_slot))
+#define RUNS_LEN (XSR_QUEUES_MAX * sizeof(struct xsr_runs))
 #define WORKERS_LEN (XSR_WORKERS_MAX * sizeof(struct xsr_worker_counters))
 
 struct maps_row {
@@ -39,6 +41,8 @@ static const struct maps_row rows[MAPS_MAX] = {
 	[MAPS_BUCKETS] = { "xsr_buckets", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_bucket) },
 	[MAPS_DEVICES] = { "xsr_devices", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_device) },
 	[MAPS_SLOTS] = { "xsr_slots", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_slot) },
+	[MAPS_RUNS] = { "xsr_runs", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_runs) },
+	[MAPS_SWITCHES] = { "xsr_switches", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_switches) },
 	[MAPS_SOCKETS] = { "xsr_sockets", BPF_MAP_TYPE_XSKMAP, 4, 4 },
 	[MAPS_STATS] = { "xsr_stats", BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct xsr_counters) },
 	[MAPS_WORKERS] = { "xsr_workers", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_worker_counters) },
@@ -113,6 +117,9 @@ static int maps_map(struct maps *maps)
 		{ MAPS_DENSE, dense_size(maps), PROT_READ | PROT_WRITE, &maps->dense },
 		{ MAPS_BUCKETS, BUCKETS_LEN, PROT_READ | PROT_WRITE, &maps->buckets },
 		{ MAPS_WORKERS, WORKERS_LEN, PROT_READ | PROT_WRITE, &maps->workers },
+		{ MAPS_SLOTS, SLOTS_LEN, PROT_READ, &maps->slots },
+		{ MAPS_RUNS, RUNS_LEN, PROT_READ, &maps->runs },
+		{ MAPS_SWITCHES, sizeof(struct xsr_switches), PROT_READ | PROT_WRITE, &maps->switches },
 	};
 	unsigned int i;
 	int ret = 0;
@@ -163,6 +170,9 @@ void maps_close(struct maps *maps)
 	array_unmap(maps->dense, dense_size(maps));
 	array_unmap(maps->buckets, BUCKETS_LEN);
 	array_unmap(maps->workers, WORKERS_LEN);
+	array_unmap(maps->slots, SLOTS_LEN);
+	array_unmap(maps->runs, RUNS_LEN);
+	array_unmap(maps->switches, sizeof(struct xsr_switches));
 	for (i = 0; i < MAPS_MAX; i++)
 		if (maps->fds[i] >= 0)
 			close(maps->fds[i]);

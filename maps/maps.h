@@ -19,6 +19,8 @@ enum maps_index {
 	MAPS_BUCKETS,
 	MAPS_DEVICES,
 	MAPS_SLOTS,
+	MAPS_RUNS,
+	MAPS_SWITCHES,
 	MAPS_SOCKETS,
 	MAPS_STATS,
 	MAPS_WORKERS,
@@ -37,6 +39,9 @@ struct maps {
 	struct xsr_route *dense;	     /* mapped: dense_len words */
 	struct xsr_bucket *buckets;	     /* mapped: XSR_BUCKETS_MAX */
 	struct xsr_worker_counters *workers; /* mapped: XSR_WORKERS_MAX */
+	const struct xsr_slot *slots;	     /* mapped, read only: XSR_SLOTS_MAX */
+	const struct xsr_runs *runs;	     /* mapped, read only: XSR_QUEUES_MAX */
+	struct xsr_switches *switches;	     /* mapped: one */
 };
 
 /* The map's pinned name, "xsr_ports" and so on. */

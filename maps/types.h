@@ -208,12 +208,31 @@ _Static_assert(sizeof(struct xsr_device) == 16, "size is part of the contract");
  * redirect itself tells.
  */
 struct xsr_slot {
-	__u32 ifindex; /* the device that the socket is bound to; 0 = not live */
-	__u32 pid;     /* of the router */
+	__u32 ifindex;	     /* the device that the socket is bound to; 0 = not live */
+	__u32 pid;	     /* of the router */
+	__u64 n_redirected;  /* frames sent its way since it is live, whether or not they found room */
 };
-_Static_assert(sizeof(struct xsr_slot) == 8, "size is part of the contract");
+_Static_assert(sizeof(struct xsr_slot) == 16, "size is part of the contract");
 
 #define xsr_slot_index(queue, worker) ((queue) * XSR_WORKERS_MAX + (worker))
+
+/*
+ * Runs of the program on one receive queue, counted while xsr_switches says so. When both are equal no run is under way,
+ * so that whatever was stored before is seen by all that begin.
+ */
+struct xsr_runs {
+	__u64 begun;
+	__u64 ended;
+	__u64 pad[6];
+};
+_Static_assert(sizeof(struct xsr_runs) == 64, "a cache line of its own");
+
+/* What the router asks of the program; one entry. */
+struct xsr_switches {
+	__u32 count_runs;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct xsr_switches) == 8, "size is part of the contract");
 
 /* One bucket of the `hash` default. */
 struct xsr_bucket {

@@ -13,6 +13,8 @@
 
 #define NS_PER_S 1000000000ULL
 #define WATCH_MS 250
+#define QUIET_NS 100000		 /* more is not spent on waiting for the program's runs */
+#define COUNTING_NS (10 * NS_PER_S) /* runs are counted for so long after the last handoff */
 #define HANGS_NS NS_PER_S /* without a batch, and not asleep */
 
 enum { SOURCE_MAIL, SOURCE_GRACE, SOURCE_TIMER, SOURCE_WATCH };
@@ -70,6 +72,65 @@ static void handoffs_over(void *arg)
 static void handoffs_grace(void *arg)
 {
 	control_grace(arg, handoffs_over, arg);
+}
+
+/* --- runs of the program --- */
+
+static void counting_over(void *arg)
+{
+	struct control *c = arg;
+
+	c->counting.state = COUNTING_ON;
+}
+
+/* When a grace period has passed since, every run counts itself. */
+static void counting_begin(struct control *c)
+{
+	c->counting.state = COUNTING_BEGINS;
+	__atomic_store_n(&c->maps->switches->count_runs, 1, __ATOMIC_RELEASE);
+	control_grace(c, counting_over, c);
+}
+
+static void counting_end(struct control *c)
+{
+	__atomic_store_n(&c->maps->switches->count_runs, 0, __ATOMIC_RELEASE);
+	c->counting.state = COUNTING_OFF;
+}
+
+/* Ended first: what has begun when that is read next is no less. */
+static bool queue_is_quiet(const struct xsr_runs *runs)
+{
+	uint64_t ended = __atomic_load_n(&runs->ended, __ATOMIC_SEQ_CST);
+
+	return __atomic_load_n(&runs->begun, __ATOMIC_SEQ_CST) == ended;
+}
+
+static bool queue_wait_quiet(const struct xsr_runs *runs, uint64_t until_ns)
+{
+	while (!queue_is_quiet(runs))
+		if (control_clock_ns() >= until_ns)
+			return false;
+	return true;
+}
+
+/* Each queue was quiet at some moment of this call; a run takes well below a microsecond, unless its CPU is taken away. */
+static bool queues_quiet(void *arg)
+{
+	struct control *c = arg;
+	uint64_t until_ns;
+	unsigned int i;
+
+	c->counting.used_ns = control_clock_ns();
+	if (c->counting.state == COUNTING_OFF)
+		counting_begin(c);
+	if (c->counting.state != COUNTING_ON)
+		return false;
+	until_ns = c->counting.used_ns + QUIET_NS;
+	atomic_thread_fence(memory_order_seq_cst); /* the routes were stored before */
+	for (i = 0; i < XSR_QUEUES_MAX; i++)
+		if (!queue_wait_quiet(&c->maps->runs[i], until_ns))
+			return false;
+	return true;
 }
 
 /* --- mail --- */
@@ -196,6 +257,8 @@ static int on_watch(sd_event_source *source, uint64_t now_us, void *arg)
 	(void)now_us;
 	for (running = c->workers->running; running; running &= running - 1)
 		worker_watch(c, __builtin_ctzll(running), now_ns);
+	if (c->counting.state == COUNTING_ON && now_ns - c->counting.used_ns > COUNTING_NS)
+		counting_end(c);
 	sd_event_source_set_time_relative(source, WATCH_MS * 1000ULL);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -226,6 +289,7 @@ static int conductor_fill(struct control *c)
 		.post = &c->workers->control,
 		.fence_ms = router_fence_ms(c->router),
 		.clock_ns = control_clock_ns,
+		.quiet = router_is_xdp(c->router) ? queues_quiet : NULL,
 		.grace = handoffs_grace,
 		.arg = c,
 	};
@@ -276,6 +340,7 @@ void conductor_close(struct control *c)
 	for (i = 0; i < sizeof(c->sources) / sizeof(c->sources[0]); i++)
 		sd_event_source_unref(c->sources[i]);
 	sd_event_source_unref(c->after);
+	counting_end(c);
 	grace_close(c->grace);
 	handoffs_close(c->handoffs);
 	rosters_close(&c->rosters);

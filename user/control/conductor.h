@@ -33,6 +33,10 @@ struct control {
 	struct grace *grace;
 	struct grace_waiter waiting[GRACE_WAITERS_MAX], running[GRACE_WAITERS_MAX];
 	unsigned int n_waiting, n_running;
+	struct {
+		enum { COUNTING_OFF, COUNTING_BEGINS, COUNTING_ON } state;
+		uint64_t used_ns;	/* the last time that it was asked for */
+	} counting;			/* of the program's runs */
 	sd_event_source *sources[4];	/* mail, grace, timer, watch */
 	sd_event_source *after;		/* runs after all others */
 	struct {

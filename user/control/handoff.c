@@ -41,6 +41,7 @@ struct handoff {
 	uint16_t from, to;
 	uint16_t generation;
 	bool direct;		    /* messages go to the new owner already */
+	bool early;		    /* the old owner was asked before the grace period */
 	uint8_t phase;
 };
 
@@ -315,6 +316,21 @@ static void mails_send(struct handoffs *h, enum phase phase, enum mail_type type
 	}
 }
 
+/*
+ * All runs that read an old route have ended: what they redirected is counted, so the old owners need not wait for the
+ * grace period to know what is still to come. The grace period ends it where that cannot be told.
+ */
+static void early_give(struct handoffs *h)
+{
+	struct handoff *o;
+
+	if (TAILQ_EMPTY(&h->phases[PHASE_TO_GRACE]) || !h->p.quiet || !h->p.quiet(h->p.arg))
+		return;
+	TAILQ_FOREACH(o, &h->phases[PHASE_TO_GRACE], link)
+		if (!o->early)
+			o->early = mail_send(h, o->from, MAIL_GIVE_EARLY, o);
+}
+
 /* From here on the session's messages go to the new owner, which holds them. */
 static void routes_store(struct handoffs *h)
 {
@@ -432,6 +448,7 @@ int handoffs_step(struct handoffs *h)
 	handoffs_begin(h);
 	mails_send(h, PHASE_TO_EXPECT, MAIL_EXPECT);
 	routes_store(h);
+	early_give(h);
 	grace_begin(h);
 	mails_send(h, PHASE_TO_GIVE, MAIL_GIVE);
 	overdue_end(h, PHASE_TO_EXPECT, false);

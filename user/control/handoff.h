@@ -22,6 +22,8 @@ struct handoffs_params {
 	struct post *post;	/* the control thread's */
 	unsigned int fence_ms;	/* the workers' */
 	uint64_t (*clock_ns)(void);
+	/* Whether no run of the program is under way that could have begun before this call. May be NULL: never known. */
+	bool (*quiet)(void *arg);
 	/* Begins to wait for a grace period, after which handoffs_grace_over() is called. One at a time. */
 	void (*grace)(void *arg);
 	void *arg;

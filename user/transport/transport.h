@@ -30,6 +30,12 @@ struct transport_params {
 	void *log_arg;
 };
 
+enum transport_mark {
+	MARK_ARRIVED,	 /* what has arrived by now */
+	MARK_REDIRECTED, /* what the kernel's program has sent here by now, arrived or not yet */
+	MARK_MAX
+};
+
 struct transport_ops {
 	const char *name;
 	/* 0 and a new *t, or -errno with a sentence. */
@@ -48,10 +54,10 @@ struct transport_ops {
 	void (*submit)(struct transport *t, struct xsr_message *messages, int n);
 	/* Sleeps until there is something to receive, wake_fd, or timeout_ms. */
 	int (*wait)(struct transport *t, int timeout_ms);
-	/* Notes how far what has arrived by now reaches. A new note replaces the one before. */
-	void (*mark)(struct transport *t);
-	/* Whether all that had arrived at the last mark() has been received. */
-	bool (*passed)(struct transport *t);
+	/* Notes how far what is on its way reaches. A new note of a kind replaces the one before. False if it cannot tell. */
+	bool (*mark)(struct transport *t, enum transport_mark kind);
+	/* Whether all up to the last note of this kind has been received. */
+	bool (*passed)(struct transport *t, enum transport_mark kind);
 	/* About once a second: kernel's counters, services that came or went. */
 	void (*tick)(struct transport *t);
 	/* The path that really runs, "xdp native copy". Borrowed. */

@@ -459,18 +459,23 @@ static uint32_t waiting_max(int fd)
 	return meminfo[SK_MEMINFO_RMEM_ALLOC] / SKB_LEN_MIN;
 }
 
-static void udp_mark(struct transport *t)
+static bool udp_mark(struct transport *t, enum transport_mark kind)
 {
 	uint32_t i;
 
+	if (kind != MARK_ARRIVED)
+		return false;
 	for (i = 1; i < XSR_SERVICES_MAX; i++)
 		if (t->sockets[i].fd >= 0)
 			t->sockets[i].n_marked = waiting_max(t->sockets[i].fd);
+	return true;
 }
 
-static bool udp_passed(struct transport *t)
+static bool udp_passed(struct transport *t, enum transport_mark kind)
 {
 	uint32_t i;
+
+	(void)kind;
 
 	for (i = 1; i < XSR_SERVICES_MAX; i++)
 		if (t->sockets[i].fd >= 0 && t->sockets[i].n_marked)

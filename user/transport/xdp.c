@@ -26,7 +26,7 @@ struct xdp_socket {
 	int fd;
 	struct xsk_ring_cons rx;
 	struct umem_ring rx_ring;
-	uint32_t mark; /* of the ring's producer */
+	uint32_t marks[MARK_MAX]; /* places in the ring */
 };
 
 /* The worker's way out through one device. */
@@ -438,20 +438,42 @@ static int xdp_wait(struct transport *t, int timeout_ms)
 }
 
 /* What the kernel has published stands in the rings, whatever is taken out meanwhile. */
-static void xdp_mark(struct transport *t)
+static uint32_t place_arrived(const struct transport *t, unsigned int i)
 {
-	unsigned int i;
-
-	for (i = 0; i < t->umem->n_queues; i++)
-		t->sockets[i].mark = __atomic_load_n(t->sockets[i].rx.producer, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(t->sockets[i].rx.producer, __ATOMIC_ACQUIRE);
 }
 
-static bool xdp_passed(struct transport *t)
+/*
+ * Each frame that the program redirected has a place in the ring, unless the kernel dropped it and counted that. What is counted as
+ * dropped now was redirected before the redirects are read, so none of them stands behind this place; where a drop is not
+ * counted yet, the place is too far, and the other mark is passed first.
+ */
+static uint32_t place_redirected(const struct transport *t, unsigned int i)
+{
+	uint32_t slot = xsr_slot_index(t->umem->queues[i].number, t->p.worker);
+	struct xdp_statistics stats = {};
+	socklen_t len = sizeof(stats);
+
+	getsockopt(t->sockets[i].fd, SOL_XDP, XDP_STATISTICS, &stats, &len);
+	return __atomic_load_n(&t->p.maps->slots[slot].n_redirected, __ATOMIC_ACQUIRE) - stats.rx_dropped -
+	       stats.rx_ring_full;
+}
+
+static bool xdp_mark(struct transport *t, enum transport_mark kind)
 {
 	unsigned int i;
 
 	for (i = 0; i < t->umem->n_queues; i++)
-		if ((int32_t)(t->sockets[i].rx.cached_cons - t->sockets[i].mark) < 0)
+		t->sockets[i].marks[kind] = kind == MARK_REDIRECTED ? place_redirected(t, i) : place_arrived(t, i);
+	return true;
+}
+
+static bool xdp_passed(struct transport *t, enum transport_mark kind)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->umem->n_queues; i++)
+		if ((int32_t)(t->sockets[i].rx.cached_cons - t->sockets[i].marks[kind]) < 0)
 			return false;
 	return true;
 }

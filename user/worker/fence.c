@@ -15,23 +15,28 @@
 int fence_open(struct xsr_worker *w)
 {
 	struct fences *f = &w->fences;
+	int i;
 
 	TAILQ_INIT(&f->held);
 	TAILQ_INIT(&f->releasing);
 	TAILQ_INIT(&f->gone);
 	if (w->p.handler->state_len_max > STATE_LEN_MAX)
 		return -E2BIG;
-	f->gives = calloc(GIVES_MAX, sizeof(*f->gives));
+	for (i = 0; i < MARK_MAX; i++)
+		f->gives[i].list = calloc(GIVES_MAX, sizeof(struct give));
 	f->state = malloc(w->p.handler->state_len_max ?: 1);
-	if (!f->gives || !f->state)
+	if (!f->gives[MARK_ARRIVED].list || !f->gives[MARK_REDIRECTED].list || !f->state)
 		return -ENOMEM;
 	return hold_pool_open(&f->pool, w->p.hold_len);
 }
 
 void fence_close(struct xsr_worker *w)
 {
+	int i;
+
 	hold_pool_close(w->fences.pool);
-	free(w->fences.gives);
+	for (i = 0; i < MARK_MAX; i++)
+		free(w->fences.gives[i].list);
 	free(w->fences.state);
 }
 
@@ -218,7 +223,7 @@ int fence_timeout_ms(const struct xsr_worker *w, int timeout_ms)
 	const struct session *first = TAILQ_FIRST(&f->held);
 	uint64_t left_ms;
 
-	if (f->n_gives || f->mail_left || !TAILQ_EMPTY(&f->releasing))
+	if (f->gives[MARK_ARRIVED].n || f->gives[MARK_REDIRECTED].n || f->mail_left || !TAILQ_EMPTY(&f->releasing))
 		return 0;
 	if (!first)
 		return timeout_ms;

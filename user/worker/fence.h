@@ -12,15 +12,26 @@
 
 #include "hold.h"
 #include "session.h"
+#include "transport.h"
 
 struct xsr_worker;
 
 /* What waits until everything that had arrived is worked off: a session to be given up, or word of it. */
 struct give {
 	uint64_t id, token;
+	uint64_t until_ns; /* early ones: worth waiting for */
 	uint32_t service; /* 0: only word to control is wanted */
 	uint16_t generation;
 	uint16_t to;	  /* worker */
+};
+
+/* Those that wait for the same kind of mark. */
+struct gives {
+	struct give *list;
+	uint32_t n;
+	uint32_t n_marked; /* the first ones: they go when the transport has passed its mark */
+	uint32_t at;	   /* where the next one to be forgotten stands, if all goes in order */
+	bool marked;
 };
 
 struct fences {
@@ -28,10 +39,7 @@ struct fences {
 	struct session_list releasing;
 	struct session_list gone; /* by the time that they are kept until */
 	struct hold_pool *pool;
-	struct give *gives;
-	uint32_t n_gives;
-	uint32_t n_marked; /* the first ones: they go when the transport has passed its mark */
-	bool marked;
+	struct gives gives[MARK_MAX];
 	bool adopting;	   /* sessions that are new are held */
 	bool mail_left;	   /* it could not be taken yet */
 	uint8_t *state;	   /* room for one session's state */

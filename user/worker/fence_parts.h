@@ -41,7 +41,7 @@ void expect_adopted(struct xsr_worker *w);
 /* Those whose fence is overdue go on without; held messages are worked off. */
 void expect_step(struct xsr_worker *w);
 
-/* give.c: GIVE or SETTLE came; there is a place for it while n_gives < GIVES_MAX. */
+/* give.c: GIVE, GIVE_EARLY or SETTLE came; there is a place for it while there are less than GIVES_MAX of its kind. */
 void give_add(struct xsr_worker *w, const struct mail *mail);
 void give_step(struct xsr_worker *w);
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define EARLY_NS (100 * NS_PER_MS)
+
 static uint32_t fence_slots(uint32_t state_len)
 {
 	return state_len <= FENCE_ROOM ? 1 : 1 + (state_len - FENCE_ROOM + MAIL_LEN - 1) / MAIL_LEN;
@@ -106,44 +108,77 @@ static bool give_carry_out(struct xsr_worker *w, const struct give *give)
 	return give->service ? session_give(w, give) : post_mail(&w->post, POST_CONTROL, &settled);
 }
 
+/* Asked for again, now that a grace period is over: the early one is forgotten. Both come in the same order. */
+static void early_forget(struct gives *early, uint64_t token)
+{
+	uint32_t i;
+
+	for (i = 0; i < early->n; i++, early->at++) {
+		if (early->at >= early->n)
+			early->at = 0;
+		if (early->list[early->at].token != token)
+			continue;
+		early->list[early->at].token = 0;
+		return;
+	}
+}
+
 void give_add(struct xsr_worker *w, const struct mail *mail)
 {
-	w->fences.gives[w->fences.n_gives++] = (struct give){
+	struct gives *g = &w->fences.gives[mail->type == MAIL_GIVE_EARLY ? MARK_REDIRECTED : MARK_ARRIVED];
+
+	if (mail->type == MAIL_GIVE)
+		early_forget(&w->fences.gives[MARK_REDIRECTED], mail->token);
+	g->list[g->n++] = (struct give){
 		.id = mail->id,
 		.token = mail->token,
+		.until_ns = w->now_ns + EARLY_NS,
 		.service = mail->service,
 		.generation = mail->generation,
 		.to = mail->worker,
 	};
 }
 
-/* Those whose mark has been passed go; who cannot waits in its place. */
-static void gives_go(struct xsr_worker *w)
+/* An early one that comes to nothing: the grace period has long been over. */
+static bool give_is_void(const struct xsr_worker *w, const struct give *give, enum transport_mark kind)
 {
-	struct fences *f = &w->fences;
+	return kind == MARK_REDIRECTED && (!give->token || give->until_ns <= w->now_ns);
+}
+
+/* Those whose mark has been passed go; who cannot waits in its place. */
+static void gives_go(struct xsr_worker *w, struct gives *g, enum transport_mark kind)
+{
 	uint32_t i, kept = 0;
 
-	for (i = 0; i < f->n_marked; i++)
-		if (!give_carry_out(w, &f->gives[i]))
-			f->gives[kept++] = f->gives[i];
-	memmove(f->gives + kept, f->gives + f->n_marked, (f->n_gives - f->n_marked) * sizeof(*f->gives));
-	f->n_gives -= f->n_marked - kept;
-	f->n_marked = kept;
+	for (i = 0; i < g->n_marked; i++)
+		if (!give_is_void(w, &g->list[i], kind) && !give_carry_out(w, &g->list[i]))
+			g->list[kept++] = g->list[i];
+	memmove(g->list + kept, g->list + g->n_marked, (g->n - g->n_marked) * sizeof(*g->list));
+	g->n -= g->n_marked - kept;
+	g->n_marked = kept;
+	g->at = 0;
+}
+
+static void gives_step(struct xsr_worker *w, enum transport_mark kind)
+{
+	struct gives *g = &w->fences.gives[kind];
+
+	if (!g->n)
+		return;
+	if (g->n_marked < g->n && !g->marked) {
+		g->marked = w->p.ops->mark(w->transport, kind);
+		g->n_marked = g->n;
+		if (!g->marked)
+			g->n = g->n_marked = 0; /* they are asked for again */
+	}
+	if (g->marked && !w->p.ops->passed(w->transport, kind))
+		return;
+	g->marked = false;
+	gives_go(w, g, kind);
 }
 
 void give_step(struct xsr_worker *w)
 {
-	struct fences *f = &w->fences;
-
-	if (!f->n_gives)
-		return;
-	if (f->n_marked < f->n_gives && !f->marked) {
-		w->p.ops->mark(w->transport);
-		f->n_marked = f->n_gives;
-		f->marked = true;
-	}
-	if (f->marked && !w->p.ops->passed(w->transport))
-		return;
-	f->marked = false;
-	gives_go(w);
+	gives_step(w, MARK_REDIRECTED);
+	gives_step(w, MARK_ARRIVED);
 }

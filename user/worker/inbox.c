@@ -78,7 +78,8 @@ static void reply(struct xsr_worker *w, const struct mail *to, enum mail_type ty
 /* An answer needs room, a session to be given up a place. */
 static bool mail_can_be_taken(struct xsr_worker *w)
 {
-	return post_has_room(&w->post, POST_CONTROL, LIST_MAILS) && w->fences.n_gives < GIVES_MAX;
+	return post_has_room(&w->post, POST_CONTROL, LIST_MAILS) && w->fences.gives[MARK_ARRIVED].n < GIVES_MAX &&
+	       w->fences.gives[MARK_REDIRECTED].n < GIVES_MAX;
 }
 
 static void mail_take(struct xsr_worker *w, unsigned int from, const struct mail *mail);
@@ -115,6 +116,7 @@ static void mail_take(struct xsr_worker *w, unsigned int from, const struct mail
 		expect_cancel(w, mail);
 		break;
 	case MAIL_GIVE:
+	case MAIL_GIVE_EARLY:
 	case MAIL_SETTLE:
 		give_add(w, mail);
 		break;

@@ -27,6 +27,7 @@ enum mail_type {
 	MAIL_EXPECT,  /* hold the session's messages until its fence; answered by READY or REFUSED */
 	MAIL_CANCEL,  /* expect it no more: what is held is served by what there is */
 	MAIL_GIVE,    /* work off what has arrived by now, then give the session up to `worker` */
+	MAIL_GIVE_EARLY, /* the same, as soon as all that was ever sent here has arrived; GIVE follows if that takes too long */
 	MAIL_ADOPT,   /* hold every session that is new from now on; answered by ADOPTING */
 	MAIL_ADOPTED, /* no more of that: those without a fence under way are served */
 	MAIL_SETTLE,  /* work off what has arrived by now; answered by SETTLED */

@@ -402,6 +402,11 @@ struct maps *router_maps(struct xsr_router *r)
 	return r->maps;
 }
 
+bool router_is_xdp(const struct xsr_router *r)
+{
+	return r->ops == &transport_xdp;
+}
+
 unsigned int router_fence_ms(const struct xsr_router *r)
 {
 	return r->params.fence_ms;
