@@ -163,7 +163,6 @@ static void session_resume(struct xsr_worker *w, struct session *session)
 			return; /* another time */
 		worker_count(w, XSR_WORKER_STAT_HANDOFFS_IN);
 	}
-	session->token = 0;
 	state_enter(w, session, SESSION_ACTIVE);
 }
 

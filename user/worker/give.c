@@ -72,6 +72,7 @@ static void session_bury(struct xsr_worker *w, struct session *session, const st
 			return; /* the table is full: nothing of it will find room either */
 	}
 	session_renew(w, session);
+	session->token = give->token;
 	session->s.generation = give->generation;
 	state_enter(w, session, SESSION_GONE);
 }
@@ -83,10 +84,12 @@ static bool session_give(struct xsr_worker *w, const struct give *give)
 	int state_len = 0;
 	struct mail *mail;
 
+	if (session && session->token >= give->token)
+		return true; /* it was given up by this already, and may even have come back since */
 	if (session && (session->state == SESSION_HELD || session->state == SESSION_RELEASING))
 		return false; /* its own fence has to come first */
 	if (session && session->state == SESSION_GONE)
-		session = NULL;
+		session = NULL; /* it went by an older one: there is nothing to give */
 	if (!post_has_room(&w->post, give->to, fence_slots(w->p.handler->state_len_max)))
 		return w->post.peers[give->to] == NULL; /* a worker that has left gets nothing */
 	if (session)

@@ -23,7 +23,7 @@ enum session_state {
 struct session {
 	struct xsr_session s;
 	enum session_state state;
-	uint64_t token;		     /* HELD: of the handoff; 0 = held until the set of workers has changed */
+	uint64_t token;		     /* of its last handoff, to here or GONE from here; HELD and 0: it is new, and workers change */
 	uint8_t taken;		     /* RELEASING: enum mail_taken */
 	uint64_t until_ns;	     /* HELD: served without a fence then; GONE: forgotten then */
 	struct hold hold;
