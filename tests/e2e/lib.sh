@@ -140,6 +140,9 @@ worker_counter() { # WORKER COUNTER
 	json_number "$2" "${BASH_REMATCH[1]}"
 }
 
+# Of all workers together.
+workers_counter() { xsr --json worker show | grep -o "\"$1\":[0-9]*" | awk -F: '{ n += $2 } END { print n + 0 }'; }
+
 # How many messages the stack refused because no socket has the port.
 no_ports() {
 	server awk '$1 == "Udp:" && $2 != "InDatagrams" { n += $3 } $1 == "Udp6NoPorts" { n += $2 } END { print n }' \
@@ -218,7 +221,7 @@ router_stop() {
 
 # xsr load in the background, under a name; load_wait() has its result.
 load_start() { # NAME ADDR:PORT OPTION...
-	nsenter --net=$CLIENT_NET "$XSR" --json load udp "${@:2}" >"$TMP/load.$1" 2>"$TMP/load.$1.log" 9>&- &
+	nsenter --net=$CLIENT_NET "$XSR" --name $NAME --json load udp "${@:2}" >"$TMP/load.$1" 2>"$TMP/load.$1.log" 9>&- &
 	LOADERS[$1]=$!
 }
 
@@ -256,7 +259,7 @@ losses() {
 	awk '{ printf "cpu %d: backlog drops 0x%s, squeezed 0x%s\n", NR - 1, $2, $3 }' /proc/net/softnet_stat
 }
 
-# Everything that was sent came back, once, from its owner.
+# Everything that was sent came back, once, in order, from its owner, which knew of all that came before.
 assert_load_exact() {
 	assert_ge "messages sent" 1 "$SENT"
 	assert_eq "received of $SENT sent" "$SENT" "$RECEIVED"
@@ -264,22 +267,34 @@ assert_load_exact() {
 	assert_eq "lost" 0 "$(json_number lost "$LOAD")"
 	assert_eq "doubled" 0 "$(json_number duplicated "$LOAD")"
 	assert_eq "misrouted" 0 "$(json_number misrouted "$LOAD")"
+	assert_eq "reordered" 0 "$(json_number reordered "$LOAD")"
+	assert_eq "sessions that lost their state" 0 "$(json_number state_lost "$LOAD")"
 	assert_eq "answers to nothing" 0 "$(json_number unknown "$LOAD")"
 	assert_eq "exit status of xsr load" 0 "$STATUS"
+}
+
+# Every handoff since the router started: as many out as in, each with its state and in time, no message late or too many.
+assert_handoffs() { # N
+	local counter
+	assert_eq "handoffs_out" "$1" "$(workers_counter handoffs_out)"
+	assert_eq "handoffs_in" "$1" "$(workers_counter handoffs_in)"
+	for counter in no_fence late_fence state_refused stale hold_overflow; do
+		assert_eq "$counter" 0 "$(workers_counter $counter)"
+	done
 }
 
 # Moves sessions 0 .. N-1 one after another, some hundreds a second, until moves_stop(). The k-th move of a session takes
 # it to worker (ID + k) modulo 2: `xsr load --owners 2` knows by the generation on an answer who had to give it.
 moves_start() { # SERVICE N
-	moves "$@" 9>&- | nsenter --net=$SERVER_NET "$XSR" --name $NAME batch - 2>"$TMP/moves.log" 9>&- &
-	MOVER=$! # the batch; what feeds it ends with it
+	moves "$2" 9>&- | nsenter --net=$SERVER_NET "$XSR" --name $NAME session move "$1" - >"$TMP/moves" 2>"$TMP/moves.log" 9>&- &
+	MOVER=$! # what asks the router; what feeds it ends with it
 }
 
-moves() { # SERVICE N
+moves() { # N
 	local id k
 	for ((k = 1; ; k++)); do
-		for ((id = 0; id < $2; id++)); do
-			echo "route replace $1 $id worker $(((id + k) % 2))"
+		for ((id = 0; id < $1; id++)); do
+			echo "$id worker $(((id + k) % 2))"
 			sleep 0.004
 		done
 	done
