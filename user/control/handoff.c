@@ -307,12 +307,17 @@ static void handoffs_begin(struct handoffs *h)
 /* Who finds no room in a worker's ring waits; the others go on. */
 static void mails_send(struct handoffs *h, enum phase phase, enum mail_type type)
 {
+	uint64_t full = 0;
 	struct handoff *o, *next;
 
-	for (o = TAILQ_FIRST(&h->phases[phase]); o; o = next) {
+	for (o = TAILQ_FIRST(&h->phases[phase]); o && full != h->from; o = next) {
+		unsigned int to = type == MAIL_GIVE ? o->from : o->to;
+
 		next = TAILQ_NEXT(o, link);
-		if (mail_send(h, type == MAIL_GIVE ? o->from : o->to, type, o))
+		if (!(full >> to & 1) && mail_send(h, to, type, o))
 			phase_enter(h, o, phase + 1, 0);
+		else
+			full |= 1ULL << to;
 	}
 }
 
@@ -379,10 +384,8 @@ static void overdue_end(struct handoffs *h, enum phase phase, bool cancel)
 {
 	struct handoff *o, *next;
 
-	for (o = TAILQ_FIRST(&h->phases[phase]); o; o = next) {
+	for (o = TAILQ_FIRST(&h->phases[phase]); o && o->until_ns <= h->now_ns; o = next) {
 		next = TAILQ_NEXT(o, link);
-		if (o->until_ns > h->now_ns)
-			continue;
 		if (cancel)
 			mail_send(h, o->to, MAIL_CANCEL, o);
 		handoff_end(h, o, cancel ? "the new owner does not answer: nothing was changed" :

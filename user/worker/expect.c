@@ -132,19 +132,23 @@ void expect_adopted(struct xsr_worker *w)
 	}
 }
 
-/* Works off up to n held messages; returns how many, 0 if there are none or the transport has no room. */
-static int hold_work_off(struct xsr_worker *w, struct session *session, int n)
+/*
+ * The oldest held messages of the sessions from *session on, which it moves to the first that has some left: as many as the transport has
+ * room for, and a batch at most. Many sessions that hold little cost no more than one that holds much.
+ */
+static int holds_gather(struct xsr_worker *w, struct session **session)
 {
-	int i;
+	int i, n = w->p.ops->reserve(w->transport, w->messages, w->p.batch);
 
-	if (n > (int)session->hold.n)
-		n = session->hold.n;
-	n = n ? w->p.ops->reserve(w->transport, w->messages, n) : 0;
-	for (i = 0; i < n; i++)
-		hold_pop(w->fences.pool, &session->hold, &w->messages[i]);
-	if (n)
-		worker_serve(w, n, session);
-	return n;
+	for (i = 0; i < n && *session;) {
+		if (hold_pop(w->fences.pool, &(*session)->hold, &w->messages[i]))
+			w->of[i++] = *session;
+		else
+			*session = TAILQ_NEXT(*session, listed);
+	}
+	if (i < n)
+		w->p.ops->release(w->transport, w->messages + i, n - i);
+	return i;
 }
 
 static void session_resume(struct xsr_worker *w, struct session *session)
@@ -166,23 +170,29 @@ static void session_resume(struct xsr_worker *w, struct session *session)
 	state_enter(w, session, SESSION_ACTIVE);
 }
 
-static void releasing_step(struct xsr_worker *w)
+/* Those that hold nothing any more; they stand before the one that does. */
+static void releasing_end(struct xsr_worker *w)
 {
-	int left = RELEASE_BATCHES * w->p.batch, n;
 	struct session *session, *next;
 
-	for (session = TAILQ_FIRST(&w->fences.releasing); session && left > 0; session = next) {
+	for (session = TAILQ_FIRST(&w->fences.releasing); session && !session->hold.n; session = next) {
 		next = TAILQ_NEXT(session, listed);
-		while (session->hold.n && left > 0) {
-			n = hold_work_off(w, session, w->p.batch);
-			if (!n)
-				return;
-			left -= n;
-		}
-		if (!session->hold.n)
-			session_resume(w, session);
-		left--;
+		session_resume(w, session);
 	}
+}
+
+static void releasing_step(struct xsr_worker *w)
+{
+	struct session *session = TAILQ_FIRST(&w->fences.releasing);
+	int i, n;
+
+	for (i = 0; i < RELEASE_BATCHES && session; i++) {
+		n = holds_gather(w, &session);
+		if (!n)
+			break;
+		worker_serve_held(w, n);
+	}
+	releasing_end(w);
 }
 
 void expect_step(struct xsr_worker *w)

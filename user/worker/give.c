@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define EARLY_NS (100 * NS_PER_MS)
+#define GIVES_STEP 256
 
 static uint32_t fence_slots(uint32_t state_len)
 {
@@ -77,21 +78,28 @@ static void session_bury(struct xsr_worker *w, struct session *session, const st
 	state_enter(w, session, SESSION_GONE);
 }
 
-/* False if it cannot go yet. */
-static bool session_give(struct xsr_worker *w, const struct give *give)
+enum given {
+	GIVEN,
+	LATER, /* its own fence has to come first */
+	FULL,  /* no room in the ring: nor for those behind it */
+};
+
+static enum given session_give(struct xsr_worker *w, const struct give *give)
 {
 	struct session *session = session_find(w->sessions, give->service, give->id);
 	int state_len = 0;
 	struct mail *mail;
 
 	if (session && session->token >= give->token)
-		return true; /* it was given up by this already, and may even have come back since */
+		return GIVEN; /* by this already, and it may even have come back since */
 	if (session && (session->state == SESSION_HELD || session->state == SESSION_RELEASING))
-		return false; /* its own fence has to come first */
+		return LATER;
 	if (session && session->state == SESSION_GONE)
 		session = NULL; /* it went by an older one: there is nothing to give */
+	if (!w->post.peers[give->to])
+		return GIVEN; /* a worker that has left gets nothing */
 	if (!post_has_room(&w->post, give->to, fence_slots(w->p.handler->state_len_max)))
-		return w->post.peers[give->to] == NULL; /* a worker that has left gets nothing */
+		return FULL;
 	if (session)
 		state_len = state_take_out(w, session);
 	mail = post_begin(&w->post, give->to, fence_slots(state_len < 0 ? 0 : state_len));
@@ -101,14 +109,16 @@ static bool session_give(struct xsr_worker *w, const struct give *give)
 	post_send(&w->post, give->to);
 	worker_count(w, XSR_WORKER_STAT_HANDOFFS_OUT);
 	session_bury(w, session_find(w->sessions, give->service, give->id), give);
-	return true;
+	return GIVEN;
 }
 
-static bool give_carry_out(struct xsr_worker *w, const struct give *give)
+static enum given give_carry_out(struct xsr_worker *w, const struct give *give)
 {
 	const struct mail settled = { .type = MAIL_SETTLED, .token = give->token };
 
-	return give->service ? session_give(w, give) : post_mail(&w->post, POST_CONTROL, &settled);
+	if (give->service)
+		return session_give(w, give);
+	return post_mail(&w->post, POST_CONTROL, &settled) ? GIVEN : FULL;
 }
 
 /* Asked for again, now that a grace period is over: the early one is forgotten. Both come in the same order. */
@@ -148,18 +158,31 @@ static bool give_is_void(const struct xsr_worker *w, const struct give *give, en
 	return kind == MARK_REDIRECTED && (!give->token || give->until_ns <= w->now_ns);
 }
 
-/* Those whose mark has been passed go; who cannot waits in its place. */
+/* The first n are done, but for `kept` of them, which stand first. */
+static void gives_close_up(struct gives *g, uint32_t n, uint32_t kept)
+{
+	memmove(g->list + kept, g->list + n, (g->n - n) * sizeof(*g->list));
+	g->n -= n - kept;
+	g->n_marked -= n - kept;
+	g->at = 0;
+}
+
+/* Those whose mark has been passed go, some at a time, for messages have their turn between; who cannot waits in its place. */
 static void gives_go(struct xsr_worker *w, struct gives *g, enum transport_mark kind)
 {
+	enum given given = GIVEN;
 	uint32_t i, kept = 0;
 
-	for (i = 0; i < g->n_marked; i++)
-		if (!give_is_void(w, &g->list[i], kind) && !give_carry_out(w, &g->list[i]))
+	for (i = 0; i < g->n_marked && i < GIVES_STEP; i++) {
+		if (give_is_void(w, &g->list[i], kind))
+			continue;
+		given = give_carry_out(w, &g->list[i]);
+		if (given == FULL)
+			break;
+		if (given == LATER)
 			g->list[kept++] = g->list[i];
-	memmove(g->list + kept, g->list + g->n_marked, (g->n - g->n_marked) * sizeof(*g->list));
-	g->n -= g->n_marked - kept;
-	g->n_marked = kept;
-	g->at = 0;
+	}
+	gives_close_up(g, i, kept);
 }
 
 static void gives_step(struct xsr_worker *w, enum transport_mark kind)

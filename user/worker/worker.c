@@ -93,23 +93,41 @@ static enum xsr_verdict message_handle(struct xsr_worker *w, struct xsr_message 
 	return message_serve(w, session, m);
 }
 
-/* Replies stay where they are, or close up; an echo copies nothing. */
-void worker_serve(struct xsr_worker *w, int n, struct session *session)
+/* Gives the messages back: replies stay where they are, or close up; an echo copies nothing. */
+static void batch_end(struct xsr_worker *w, const enum xsr_verdict *verdicts, int n)
 {
 	int i, n_replies = 0, n_releases = 0;
 
 	for (i = 0; i < n; i++) {
-		struct xsr_message *m = &w->messages[i];
-
-		if ((session ? message_serve(w, session, m) : message_handle(w, m)) == XSR_RELEASE)
-			w->releases[n_releases++] = *m;
+		if (verdicts[i] == XSR_RELEASE)
+			w->releases[n_releases++] = w->messages[i];
 		else if (n_replies++ != i)
-			w->messages[n_replies - 1] = *m;
+			w->messages[n_replies - 1] = w->messages[i];
 	}
 	if (n_replies)
 		w->p.ops->submit(w->transport, w->messages, n_replies);
 	if (n_releases)
 		w->p.ops->release(w->transport, w->releases, n_releases);
+}
+
+static void batch_handle(struct xsr_worker *w, int n)
+{
+	enum xsr_verdict verdicts[WORKER_BATCH_MAX];
+	int i;
+
+	for (i = 0; i < n; i++)
+		verdicts[i] = message_handle(w, &w->messages[i]);
+	batch_end(w, verdicts, n);
+}
+
+void worker_serve_held(struct xsr_worker *w, int n)
+{
+	enum xsr_verdict verdicts[WORKER_BATCH_MAX];
+	int i;
+
+	for (i = 0; i < n; i++)
+		verdicts[i] = message_serve(w, w->of[i], &w->messages[i]);
+	batch_end(w, verdicts, n);
 }
 
 /* A share of the table every second, so that all of it is seen once in idle_s. */
@@ -170,7 +188,7 @@ int xsr_worker_poll(struct xsr_worker *w, int timeout_ms)
 	}
 	w->now_ns = w->p.clock_ns();
 	if (n > 0)
-		worker_serve(w, n, NULL);
+		batch_handle(w, n);
 	fence_step(w);
 	if (w->now_ns >= w->tick_ns)
 		worker_tick(w);

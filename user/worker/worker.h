@@ -52,6 +52,7 @@ struct xsr_worker {
 	uint64_t tick_ns;		      /* when the next tick is due */
 	struct xsr_message messages[WORKER_BATCH_MAX];
 	struct xsr_message releases[WORKER_BATCH_MAX];
+	struct session *of[WORKER_BATCH_MAX]; /* held messages' */
 };
 
 /* 0 and a new *out, or -errno with a sentence. Control thread. */
@@ -69,10 +70,7 @@ static inline void worker_count(struct xsr_worker *worker, enum xsr_worker_stat 
 	worker->counters->n[stat]++;
 }
 
-/*
- * Lets the handler serve worker->messages[0..n): those of one session, or each of the session that it names if NULL, as far as they are to be
- * served now. All are given back to the transport. The worker's thread.
- */
-void worker_serve(struct xsr_worker *worker, int n, struct session *session);
+/* Lets the handler serve worker->messages[0..n), of the sessions worker->of[]; gives them back to the transport. The worker's thread. */
+void worker_serve_held(struct xsr_worker *worker, int n);
 
 #endif /* XSR_WORKER_H */
