@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 [ -z "${XSR_VM:-}" ] || skip "the demo is a minute of load; the stories it is made of run here one by one"
 
-LINE='^demo: sent=[1-9][0-9]* received=[1-9][0-9]* lost=0 duplicated=0 misrouted=0$'
+LINE='^demo: sent=[1-9][0-9]* received=[1-9][0-9]* lost=0 duplicated=0 misrouted=0 reordered=0$'
 
 export DEMO_SECONDS=$((SLOWER > 1 ? 6 : 3)) DEMO_RATE=$RATE
 
