@@ -231,18 +231,31 @@ static bool mail_send(struct handoffs *h, unsigned int to, enum mail_type type, 
 	return post_mail(h->p.post, to, &mail);
 }
 
+/* NULL, or what went wrong. A service may be deleted at any time: its number is not given a route then. Under maps_lock(). */
+static const char *route_store(struct handoffs *h, struct handoff *o)
+{
+	int ret;
+
+	if (!h->p.maps->services[o->service].name[0])
+		return "its service was deleted";
+	ret = route_move(h->p.maps, o->service, o->id, o->to, &o->generation);
+	return ret == -E2BIG ? "its route cannot be stored: the table is full" :
+	       ret == -EBUSY ? "its dense route belongs to another generation of the ID" :
+	       ret	     ? "its route cannot be stored" : NULL;
+}
+
 /* Nobody has state to give: the route is all there is to change. */
 static void route_only(struct handoffs *h, struct handoff *o)
 {
-	int ret = maps_lock(h->p.maps);
+	const char *why = "the routes cannot be locked";
 
-	if (!ret) {
-		ret = route_move(h->p.maps, o->service, o->id, o->to, &o->generation);
+	if (maps_lock(h->p.maps) == 0) {
+		why = route_store(h, o);
 		maps_unlock(h->p.maps);
 	}
-	if (!ret)
+	if (!why)
 		o->move->report.n_moved++;
-	handoff_end(h, o, ret ? "its route cannot be stored: the table is full" : NULL);
+	handoff_end(h, o, why);
 }
 
 static void handoff_begin(struct handoffs *h, struct handoff *o)
@@ -340,15 +353,15 @@ static void early_give(struct handoffs *h)
 static void routes_store(struct handoffs *h)
 {
 	struct handoff *o;
-	int ret;
+	const char *why;
 
 	if (TAILQ_EMPTY(&h->phases[PHASE_READY]) || maps_lock(h->p.maps))
 		return;
 	while ((o = TAILQ_FIRST(&h->phases[PHASE_READY]))) {
-		ret = o->direct ? 0 : route_move(h->p.maps, o->service, o->id, o->to, &o->generation);
-		if (ret) {
+		why = o->direct ? NULL : route_store(h, o);
+		if (why) {
 			mail_send(h, o->to, MAIL_CANCEL, o);
-			handoff_end(h, o, "its route cannot be stored: the table is full");
+			handoff_end(h, o, why);
 		} else {
 			phase_enter(h, o, o->direct ? PHASE_TO_GIVE : PHASE_TO_GRACE, h->p.fence_ms + ANSWER_MS);
 		}
@@ -442,6 +455,8 @@ void handoffs_mail(struct handoffs *h, const struct mail *mail)
 		handoff_end(h, o, "the new owner has no room for it: raise `sessions`");
 	else if (mail->type == MAIL_TAKEN && o->phase > PHASE_READY)
 		handoff_taken(h, o, mail->result);
+	else if (mail->type == MAIL_TAKEN)
+		handoff_end(h, o, "the new owner waited too long to be sent its messages: nothing was changed");
 }
 
 int handoffs_step(struct handoffs *h)
