@@ -16,8 +16,6 @@
 
 #define N_FRAMES 64
 #define FRAME_LEN 2048
-#define OPEN_TRIES 100
-#define OPEN_PAUSE_US 10000
 #define LOST_NS (100 * NS_PER_MS)
 #define LOST_MAX 20 /* in a row: nobody answers */
 
@@ -66,19 +64,6 @@ static int rings_map(struct pinger *p)
 	return 0;
 }
 
-/* The kernel lets go of the queue of the child before us a little after that ended. */
-static int queue_bind(struct pinger *p)
-{
-	int i, ret = -EBUSY;
-
-	for (i = 0; i < OPEN_TRIES && ret == -EBUSY; i++) {
-		if (i)
-			usleep(OPEN_PAUSE_US);
-		ret = umem_bind(p->umem, p->queue, p->fd, p->report->why);
-	}
-	return ret;
-}
-
 static int socket_open(struct pinger *p)
 {
 	const __u32 queue_id = 0;
@@ -89,9 +74,11 @@ static int socket_open(struct pinger *p)
 	if (p->fd < 0 || setsockopt(p->fd, SOL_XDP, XDP_RX_RING, &n, sizeof(n)) ||
 	    setsockopt(p->fd, SOL_XDP, XDP_TX_RING, &n, sizeof(n)))
 		return -errno;
-	ret = queue_bind(p);
+	ret = umem_queue_open(p->umem, p->queue, p->report->why);
 	if (!ret)
 		ret = rings_map(p);
+	if (!ret)
+		ret = umem_bind(p->queue, p->fd, p->report->why);
 	if (!ret && bpf_map_update_elem(p->p->sockets_fd, &queue_id, &p->fd, BPF_ANY))
 		ret = -errno;
 	return ret;

@@ -128,7 +128,7 @@ static int socket_open(struct transport *t, unsigned int i, char why[XSR_WHY_LEN
 	if (!ret)
 		ret = rings_map(t, s, sends ? sender : NULL, why); /* before binding: kernel 6.1 refuses it after */
 	if (!ret)
-		ret = umem_bind(t->umem, queue, s->fd, why);
+		ret = umem_bind(queue, s->fd, why);
 	return ret;
 }
 

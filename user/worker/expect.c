@@ -33,10 +33,8 @@ static void session_taken(struct xsr_worker *w, struct session *session, enum ma
 		worker_count(w, XSR_WORKER_STAT_NO_FENCE);
 		session_tell(w, session, "its fence did not come in time");
 	}
-	if (how == TAKEN_STATE_REFUSED) {
+	if (how == TAKEN_STATE_REFUSED)
 		worker_count(w, XSR_WORKER_STAT_STATE_REFUSED);
-		session_tell(w, session, "the handler refused it");
-	}
 }
 
 /* The expected session with this token, or NULL. */
@@ -103,8 +101,10 @@ void expect_fence(struct xsr_worker *w, unsigned int from, const struct mail *ma
 		return;
 	}
 	how = state_install(w, session, from, mail, fence);
-	if (how == TAKEN_STATE_REFUSED)
+	if (how == TAKEN_STATE_REFUSED) {
 		session->s.n_messages = 0; /* a handler knows by it that the session is new to it */
+		session_tell(w, session, fence->given ? "the handler refused it" : "the handler could not write it");
+	}
 	session->s.n_handoffs = fence->n_handoffs + 1;
 	session->s.moved_ns = w->now_ns;
 	session->s.generation = mail->generation;

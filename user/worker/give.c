@@ -26,7 +26,7 @@ static void state_scatter(struct xsr_worker *w, unsigned int to, uint32_t state_
 	}
 }
 
-/* The length of its state, which is in fences.state; -errno if it cannot be written. */
+/* The length of its state, which is in fences.state; -errno if it cannot be written, which the new owner counts. */
 static int state_take_out(struct xsr_worker *w, struct session *session)
 {
 	const struct xsr_handler *h = w->p.handler;
@@ -34,8 +34,6 @@ static int state_take_out(struct xsr_worker *w, struct session *session)
 
 	if (len >= 0)
 		return len;
-	worker_count(w, XSR_WORKER_STAT_STATE_REFUSED);
-	session_tell(w, session, "the handler cannot write it");
 	if (h->forget)
 		h->forget(w->context, &session->s);
 	return len;
@@ -100,7 +98,7 @@ static enum given session_give(struct xsr_worker *w, const struct give *give)
 		return GIVEN; /* a worker that has left gets nothing */
 	if (!post_has_room(&w->post, give->to, fence_slots(w->p.handler->state_len_max)))
 		return FULL;
-	if (session)
+	if (session && session->s.n_messages) /* else the handler has not seen it */
 		state_len = state_take_out(w, session);
 	mail = post_begin(&w->post, give->to, fence_slots(state_len < 0 ? 0 : state_len));
 	fence_fill(w, mail, give, session, state_len);

@@ -94,6 +94,7 @@ static int device_add(struct xsr_router *r, unsigned int device, const struct at
 {
 	int base = device_publish(r->maps, info->ifindex, info->n_rx_queues);
 	unsigned int q;
+	int ret = 0;
 
 	if (base < 0) {
 		snprintf(why, XSR_WHY_LEN, "device '%s' with %u rx queues: %s", info->ifname, info->n_rx_queues,
@@ -101,15 +102,16 @@ static int device_add(struct xsr_router *r, unsigned int device, const struct at
 		return base;
 	}
 	r->ifindexes[r->n_devices++] = info->ifindex;
-	for (q = 0; q < info->n_rx_queues; q++) {
+	for (q = 0; q < info->n_rx_queues && !ret; q++) {
 		struct umem_queue *queue = &r->umem->queues[(*n_queues)++];
 
 		queue->ifindex = info->ifindex;
 		queue->queue_id = q;
 		queue->number = base + q;
 		queue->device = device;
+		ret = umem_queue_open(r->umem, queue, why);
 	}
-	return 0;
+	return ret;
 }
 
 static int devices_ask(const struct xsr_router_config *c, struct attach_info *infos, unsigned int *n_queues,

@@ -108,6 +108,8 @@ void umem_close(struct umem *umem)
 	for (i = 0; i < umem->n_queues; i++) {
 		umem_ring_unmap(&umem->queues[i].fill_ring);
 		umem_ring_unmap(&umem->queues[i].completion_ring);
+		if (umem->queues[i].fd >= 0)
+			close(umem->queues[i].fd);
 		pthread_spin_destroy(&umem->queues[i].lock);
 		free(umem->queues[i].spare);
 	}
@@ -152,20 +154,29 @@ static void frames_give(struct umem *umem, struct umem_queue *queue)
 	}
 }
 
-static int rings_map(struct umem *umem, struct umem_queue *queue, int fd, char why[UMEM_WHY_LEN])
+static int rings_size(const struct umem *umem, int fd, char why[UMEM_WHY_LEN])
+{
+	const int n = umem->n_frames, one = 1;
+
+	if (setsockopt(fd, SOL_XDP, XDP_RX_RING, &one, sizeof(one)) ||
+	    setsockopt(fd, SOL_XDP, XDP_UMEM_FILL_RING, &n, sizeof(n)) ||
+	    setsockopt(fd, SOL_XDP, XDP_UMEM_COMPLETION_RING, &n, sizeof(n)))
+		return fail(why, "make the queue's fill and completion rings");
+	return 0;
+}
+
+/* Before binding: kernel 6.1 refuses it after. */
+static int rings_map(struct umem *umem, struct umem_queue *queue, char why[UMEM_WHY_LEN])
 {
 	struct xdp_mmap_offsets off;
 	socklen_t len = sizeof(off);
-	int n = umem->n_frames;
+	uint32_t n = umem->n_frames;
 
-	if (setsockopt(fd, SOL_XDP, XDP_UMEM_FILL_RING, &n, sizeof(n)) ||
-	    setsockopt(fd, SOL_XDP, XDP_UMEM_COMPLETION_RING, &n, sizeof(n)))
-		return fail(why, "make the queue's fill and completion rings");
-	if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len))
+	if (getsockopt(queue->fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len))
 		return fail(why, "ask for the rings' layout");
-	errno = -umem_ring_map(fd, &queue->fill_ring, &off.fr, XDP_UMEM_PGOFF_FILL_RING, n, sizeof(uint64_t));
+	errno = -umem_ring_map(queue->fd, &queue->fill_ring, &off.fr, XDP_UMEM_PGOFF_FILL_RING, n, sizeof(uint64_t));
 	if (!errno)
-		errno = -umem_ring_map(fd, &queue->completion_ring, &off.cr, XDP_UMEM_PGOFF_COMPLETION_RING, n,
+		errno = -umem_ring_map(queue->fd, &queue->completion_ring, &off.cr, XDP_UMEM_PGOFF_COMPLETION_RING, n,
 				       sizeof(uint64_t));
 	if (errno)
 		return fail(why, "map the queue's rings");
@@ -175,57 +186,59 @@ static int rings_map(struct umem *umem, struct umem_queue *queue, int fd, char w
 	return 0;
 }
 
-/* Flags are for the very first socket only; the others inherit its mode. */
-static int queue_bind(struct umem *umem, struct umem_queue *queue, int fd)
+/* Flags are for the very first socket only; the others inherit its mode. shared_fd -1: there is none to share with. */
+static int queue_bind(const struct umem_queue *queue, int fd, int shared_fd)
 {
 	struct sockaddr_xdp addr = {
 		.sxdp_family = AF_XDP,
 		.sxdp_ifindex = queue->ifindex,
 		.sxdp_queue_id = queue->queue_id,
+		.sxdp_flags = XDP_USE_NEED_WAKEUP, /* neither COPY nor ZEROCOPY: the best there is */
 	};
 
-	if (umem->fd == fd) {
-		addr.sxdp_flags = XDP_USE_NEED_WAKEUP; /* neither COPY nor ZEROCOPY: the best there is */
-	} else {
+	if (shared_fd >= 0) {
 		addr.sxdp_flags = XDP_SHARED_UMEM;
-		addr.sxdp_shared_umem_fd = queue->fd >= 0 ? queue->fd : umem->fd;
+		addr.sxdp_shared_umem_fd = shared_fd;
 	}
 	return bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
 }
 
 /* The kernel frees a queue some time after the last socket on it was closed, or its process killed. */
-static int queue_bind_patiently(struct umem *umem, struct umem_queue *queue, int fd)
+static int queue_bind_patiently(const struct umem_queue *queue, int fd, int shared_fd, char why[UMEM_WHY_LEN])
 {
 	int ret, i;
 
 	for (i = 0; i < BIND_TRIES; i++) {
-		ret = queue_bind(umem, queue, fd);
+		ret = queue_bind(queue, fd, shared_fd);
 		if (ret != -EBUSY)
 			break;
 		usleep(BIND_PAUSE_US);
 	}
+	if (ret)
+		snprintf(why, UMEM_WHY_LEN, "cannot bind an AF_XDP socket to queue %u: %s%s", queue->queue_id,
+			 strerror(-ret), ret == -EBUSY ? "; another program has a socket there" : "");
 	return ret;
 }
 
-int umem_bind(struct umem *umem, struct umem_queue *queue, int fd, char why[UMEM_WHY_LEN])
+int umem_queue_open(struct umem *umem, struct umem_queue *queue, char why[UMEM_WHY_LEN])
 {
-	int ret = 0;
+	int shared_fd = umem->fd, ret = 0;
 
-	if (umem->fd < 0)
-		ret = area_register(umem, fd, why);
-	if (!ret && queue->fd < 0 && !queue->fill_ring.map)
-		ret = rings_map(umem, queue, fd, why);
-	if (ret)
-		return ret;
-	ret = queue_bind_patiently(umem, queue, fd);
-	if (ret) {
-		snprintf(why, UMEM_WHY_LEN, "cannot bind an AF_XDP socket to queue %u: %s%s", queue->queue_id,
-			 strerror(-ret), ret == -EBUSY ? "; another program has a socket there" : "");
-		return ret;
-	}
+	queue->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (queue->fd < 0)
-		queue->fd = fd;
-	return 0;
+		return fail(why, "open an AF_XDP socket");
+	if (umem->fd < 0)
+		ret = area_register(umem, queue->fd, why);
+	if (!ret)
+		ret = rings_size(umem, queue->fd, why);
+	if (!ret)
+		ret = rings_map(umem, queue, why);
+	return ret ? ret : queue_bind_patiently(queue, queue->fd, shared_fd, why);
+}
+
+int umem_bind(struct umem_queue *queue, int fd, char why[UMEM_WHY_LEN])
+{
+	return queue_bind_patiently(queue, fd, queue->fd, why);
 }
 
 /* The ring has as many entries as the queue has frames: it is never full. */
@@ -252,7 +265,7 @@ void umem_put(struct umem *umem, struct umem_queue *queue, const uint64_t *addrs
 	fill_put(queue, addrs + n_spare, n - n_spare);
 	wake = xsk_ring_prod__needs_wakeup(&queue->fill);
 	pthread_spin_unlock(&queue->lock);
-	if (wake && queue->fd >= 0)
+	if (wake)
 		recvfrom(queue->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 

@@ -32,7 +32,7 @@ struct umem_queue {
 	uint16_t queue_id;  /* of the device */
 	uint16_t number;    /* within the instance: half of the slot's index */
 	uint16_t device;    /* which of the router's devices */
-	int fd;		    /* the queue's first socket, which the others share; -1 = none yet. Borrowed. */
+	int fd;		    /* a socket that receives nothing: it holds the queue, which the workers' sockets share */
 	pthread_spinlock_t lock; /* of all below */
 	struct xsk_ring_prod fill;
 	struct xsk_ring_cons completion;
@@ -48,7 +48,7 @@ struct umem {
 	uint32_t n_frames;  /* of each queue */
 	uint32_t n_spare_max;
 	uint32_t home_shift; /* a frame's address, shifted right by it, is its home queue */
-	int fd;		    /* the socket that registered the area; -1 = none yet. Borrowed. */
+	int fd;		    /* the queue's socket that registered the area; -1 = none yet */
 	struct umem_queue *queues;
 	unsigned int n_queues;
 	unsigned int n_devices;
@@ -63,12 +63,14 @@ int umem_open(struct umem **out, unsigned int n_queues, uint32_t n_frames, uint3
 void umem_close(struct umem *umem);
 
 /*
- * Makes socket `fd` ready to be bound to `queue`: registers the area with the
- * first socket of all, gives the first one of each queue its fill and completion
- * ring, full of frames. Then binds it, zero-copy if the driver can. Control thread only. 0 or -errno with
- * a sentence.
+ * Takes the queue: a socket of its own with the fill ring, full of frames, and the completion ring, so that workers may come
+ * and go. Zero-copy if the driver can. Once for each queue, after its identity is filled in. Control thread only. 0 or
+ * -errno with a sentence.
  */
-int umem_bind(struct umem *umem, struct umem_queue *queue, int fd, char why[UMEM_WHY_LEN]);
+int umem_queue_open(struct umem *umem, struct umem_queue *queue, char why[UMEM_WHY_LEN]);
+
+/* Binds a worker's socket to the queue. Control thread only. 0 or -errno with a sentence. */
+int umem_bind(struct umem_queue *queue, int fd, char why[UMEM_WHY_LEN]);
 
 /* Gives frames of this home queue back to it. Any worker; takes the queue's lock. */
 void umem_put(struct umem *umem, struct umem_queue *queue, const uint64_t *addrs, unsigned int n);
