@@ -17,26 +17,11 @@
 #include "socket.h"
 #include "transport.h"
 #include "umem.h"
+#include "xdp_socket.h"
 
 #define BATCH_MAX 256
 #define RESERVE_HEADROOM 128 /* less than before a received payload: what came fits into what is reserved */
 #define KICKS_MAX 64 /* the kernel sends 32 frames a call in copy mode */
-
-struct xdp_socket {
-	int fd;
-	struct xsk_ring_cons rx;
-	struct umem_ring rx_ring;
-	uint32_t marks[MARK_MAX]; /* places in the ring */
-};
-
-/* The worker's way out through one device. */
-struct xdp_sender {
-	struct umem_queue *queue;
-	int fd;
-	struct xsk_ring_prod tx;
-	struct umem_ring tx_ring;
-	unsigned int n_pending; /* sent, not seen completed by anyone; an estimate if the queue is shared */
-};
 
 /* Frames on their way home, a batch for each queue. */
 struct xdp_returns {
@@ -52,20 +37,11 @@ struct transport {
 	struct xdp_returns *returns; /* by queue */
 	struct pollfd *pollfds;	    /* the sockets, then the wake-up */
 	unsigned int next_queue;    /* where the next batch begins: no queue starves another */
-	bool zerocopy;
 	char mode_active[32];
 };
 
 _Static_assert(RESERVE_HEADROOM >= PACKET_HEADERS_MAX, "headers fit before a payload");
 _Static_assert(RESERVE_HEADROOM <= XDP_PACKET_HEADROOM, "what was received fits behind it");
-
-static int fail(char why[XSR_WHY_LEN], const char *what)
-{
-	int ret = -errno;
-
-	snprintf(why, XSR_WHY_LEN, "cannot %s: %s", what, strerror(-ret));
-	return ret;
-}
 
 /* The queue of this device that the worker sends from. */
 static struct umem_queue *own_queue(const struct umem *umem, unsigned int device, unsigned int worker)
@@ -81,65 +57,19 @@ static struct umem_queue *own_queue(const struct umem *umem, unsigned int device
 	return &umem->queues[first + worker % n];
 }
 
-static int rings_size(int fd, bool sends, int n, char why[XSR_WHY_LEN])
-{
-	if (setsockopt(fd, SOL_XDP, XDP_RX_RING, &n, sizeof(n)))
-		return fail(why, "make a receive ring");
-	if (sends && setsockopt(fd, SOL_XDP, XDP_TX_RING, &n, sizeof(n)))
-		return fail(why, "make a transmit ring");
-	return 0;
-}
-
-static int rings_map(struct transport *t, struct xdp_socket *socket, struct xdp_sender *sender,
-		     char why[XSR_WHY_LEN])
-{
-	const size_t entry_len = sizeof(struct xdp_desc);
-	const uint32_t n = t->p.ring_len;
-	struct xdp_mmap_offsets off;
-	socklen_t len = sizeof(off);
-
-	if (getsockopt(socket->fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len))
-		return fail(why, "ask for the rings' layout");
-	errno = -umem_ring_map(socket->fd, &socket->rx_ring, &off.rx, XDP_PGOFF_RX_RING, n, entry_len);
-	if (!errno && sender)
-		errno = -umem_ring_map(socket->fd, &sender->tx_ring, &off.tx, XDP_PGOFF_TX_RING, n, entry_len);
-	if (errno)
-		return fail(why, "map a socket's rings");
-	umem_ring_cons(&socket->rx, &socket->rx_ring, &off.rx, n);
-	if (sender) {
-		umem_ring_prod(&sender->tx, &sender->tx_ring, &off.tx, n);
-		sender->fd = socket->fd;
-	}
-	return 0;
-}
-
 static int socket_open(struct transport *t, unsigned int i, char why[XSR_WHY_LEN])
 {
 	struct umem_queue *queue = &t->umem->queues[i];
 	struct xdp_sender *sender = &t->senders[queue->device];
-	struct xdp_socket *s = &t->sockets[i];
-	bool sends = sender->queue == queue;
-	int ret;
 
-	s->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (s->fd < 0)
-		return fail(why, "open an AF_XDP socket");
-	ret = rings_size(s->fd, sends, t->p.ring_len, why);
-	if (!ret)
-		ret = rings_map(t, s, sends ? sender : NULL, why); /* before binding: kernel 6.1 refuses it after */
-	if (!ret)
-		ret = umem_bind(queue, s->fd, why);
-	return ret;
+	return xdp_socket_open(&t->sockets[i], sender->queue == queue ? sender : NULL, queue, t->p.ring_len, why);
 }
 
 static void mode_read(struct transport *t)
 {
-	struct xdp_options options = {};
-	socklen_t len = sizeof(options);
+	bool zerocopy = xdp_socket_zerocopy(&t->sockets[0]);
 
-	getsockopt(t->sockets[0].fd, SOL_XDP, XDP_OPTIONS, &options, &len);
-	t->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY;
-	snprintf(t->mode_active, sizeof(t->mode_active), "xdp %s", t->zerocopy ? "zero-copy" : "copy");
+	snprintf(t->mode_active, sizeof(t->mode_active), "xdp %s", zerocopy ? "zero-copy" : "copy");
 }
 
 static int arrays_alloc(struct transport *t)
@@ -165,14 +95,10 @@ static void xdp_close(struct transport *t)
 
 	if (!t)
 		return;
-	/* A mapped ring pins its socket: unmap before close, or the queue stays busy. */
 	for (i = 0; t->senders && i < t->umem->n_devices; i++)
 		umem_ring_unmap(&t->senders[i].tx_ring);
-	for (i = 0; t->sockets && i < t->umem->n_queues; i++) {
-		umem_ring_unmap(&t->sockets[i].rx_ring);
-		if (t->sockets[i].fd >= 0)
-			close(t->sockets[i].fd);
-	}
+	for (i = 0; t->sockets && i < t->umem->n_queues; i++)
+		xdp_socket_close(&t->sockets[i]);
 	free(t->sockets);
 	free(t->senders);
 	free(t->returns);
@@ -437,26 +363,17 @@ static int xdp_wait(struct transport *t, int timeout_ms)
 	return n < 0 && errno != EINTR ? -errno : 0;
 }
 
-/* What the kernel has published stands in the rings, whatever is taken out meanwhile. */
-static uint32_t place_arrived(const struct transport *t, unsigned int i)
-{
-	return __atomic_load_n(t->sockets[i].rx.producer, __ATOMIC_ACQUIRE);
-}
-
 /*
- * Each frame that the program redirected has a place in the ring, unless the kernel dropped it and counted that. What is counted as
- * dropped now was redirected before the redirects are read, so none of them stands behind this place; where a drop is not
- * counted yet, the place is too far, and the other mark is passed first.
+ * Frames that were redirected have a place each, and none of those that the kernel dropped stands behind this one: what is
+ * counted as dropped now was redirected before the redirects are read. Where a drop is not counted yet the place is too far, and the
+ * other mark is passed first.
  */
 static uint32_t place_redirected(const struct transport *t, unsigned int i)
 {
 	uint32_t slot = xsr_slot_index(t->umem->queues[i].number, t->p.worker);
-	struct xdp_statistics stats = {};
-	socklen_t len = sizeof(stats);
+	struct xdp_drops drops = xdp_socket_drops(&t->sockets[i]);
 
-	getsockopt(t->sockets[i].fd, SOL_XDP, XDP_STATISTICS, &stats, &len);
-	return __atomic_load_n(&t->p.maps->slots[slot].n_redirected, __ATOMIC_ACQUIRE) - stats.rx_dropped -
-	       stats.rx_ring_full;
+	return __atomic_load_n(&t->p.maps->slots[slot].n_redirected, __ATOMIC_ACQUIRE) - drops.no_room - drops.ring_full;
 }
 
 static bool xdp_mark(struct transport *t, enum transport_mark kind)
@@ -464,7 +381,8 @@ static bool xdp_mark(struct transport *t, enum transport_mark kind)
 	unsigned int i;
 
 	for (i = 0; i < t->umem->n_queues; i++)
-		t->sockets[i].marks[kind] = kind == MARK_REDIRECTED ? place_redirected(t, i) : place_arrived(t, i);
+		t->sockets[i].marks[kind] = kind == MARK_REDIRECTED ? place_redirected(t, i) :
+								       xdp_socket_place_arrived(&t->sockets[i]);
 	return true;
 }
 
@@ -480,22 +398,19 @@ static bool xdp_passed(struct transport *t, enum transport_mark kind)
 
 static void xdp_tick(struct transport *t)
 {
-	uint64_t dropped = 0, ring_full = 0, fill_empty = 0;
+	struct xdp_drops all = {};
 	unsigned int i;
 
 	for (i = 0; i < t->umem->n_queues; i++) {
-		struct xdp_statistics stats = {};
-		socklen_t len = sizeof(stats);
+		struct xdp_drops drops = xdp_socket_drops(&t->sockets[i]);
 
-		if (getsockopt(t->sockets[i].fd, SOL_XDP, XDP_STATISTICS, &stats, &len))
-			continue;
-		dropped += stats.rx_dropped;
-		ring_full += stats.rx_ring_full;
-		fill_empty += stats.rx_fill_ring_empty_descs;
+		all.no_room += drops.no_room;
+		all.ring_full += drops.ring_full;
+		all.fill_empty += drops.fill_empty;
 	}
-	t->p.counters[XSR_WORKER_STAT_RX_DROPPED] = dropped;
-	t->p.counters[XSR_WORKER_STAT_RX_RING_FULL] = ring_full;
-	t->p.counters[XSR_WORKER_STAT_FILL_EMPTY] = fill_empty;
+	t->p.counters[XSR_WORKER_STAT_RX_DROPPED] = all.no_room;
+	t->p.counters[XSR_WORKER_STAT_RX_RING_FULL] = all.ring_full;
+	t->p.counters[XSR_WORKER_STAT_FILL_EMPTY] = all.fill_empty;
 }
 
 static const char *xdp_mode_active(const struct transport *t)
