@@ -189,6 +189,11 @@ int maps_lock(struct maps *maps)
 	return 0;
 }
 
+int maps_trylock(struct maps *maps)
+{
+	return flock(maps->lock_fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+}
+
 void maps_unlock(struct maps *maps)
 {
 	flock(maps->lock_fd, LOCK_UN);

@@ -62,6 +62,7 @@ void maps_close(struct maps *maps); /* takes NULL */
  * routes, devices. Blocks; held until maps_unlock() or the process ends.
  */
 int maps_lock(struct maps *maps);
+int maps_trylock(struct maps *maps); /* -EAGAIN instead of blocking */
 void maps_unlock(struct maps *maps);
 
 /*

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include "attach.h"
 #include "command.h"
@@ -360,6 +361,20 @@ static int control_serve(struct run *c)
 	return ret;
 }
 
+/* A worker whose handler does not return holds what would be freed: the kernel takes it all. */
+static void router_end(struct run *c)
+{
+	int ret = c->router ? xsr_router_stop(c->router) : 0;
+
+	if (c->config)
+		devices_detach(c); /* before the sockets close, which takes the kernel its time */
+	if (ret) {
+		log_error("a worker hangs; the process ends without it");
+		_exit(1);
+	}
+	xsr_router_close(c->router);
+}
+
 int control_run(const char *config_path, const char *instance)
 {
 	struct run c = { .path = config_path };
@@ -374,11 +389,7 @@ int control_run(const char *config_path, const char *instance)
 	}
 	listener_close(c.listener);
 	conductor_close(c.control);
-	if (c.router)
-		xsr_router_stop(c.router);
-	if (c.config)
-		devices_detach(&c); /* before the sockets close, which takes the kernel its time */
-	xsr_router_close(c.router);
+	router_end(&c);
 	maps_close(c.maps);
 	config_free(c.config);
 	sd_event_unref(c.event);

@@ -355,8 +355,8 @@ static void routes_store(struct handoffs *h)
 	struct handoff *o;
 	const char *why;
 
-	if (TAILQ_EMPTY(&h->phases[PHASE_READY]) || maps_lock(h->p.maps))
-		return;
+	if (TAILQ_EMPTY(&h->phases[PHASE_READY]) || maps_trylock(h->p.maps))
+		return; /* another command changes routes: soon */
 	while ((o = TAILQ_FIRST(&h->phases[PHASE_READY]))) {
 		why = o->direct ? NULL : route_store(h, o);
 		if (why) {
@@ -393,16 +393,17 @@ void handoffs_grace_over(struct handoffs *h)
 	phase_move_all(h, PHASE_IN_GRACE, PHASE_TO_GIVE);
 }
 
-static void overdue_end(struct handoffs *h, enum phase phase, bool cancel)
+static void overdue_end(struct handoffs *h, enum phase phase)
 {
 	struct handoff *o, *next;
+	bool unchanged = phase <= PHASE_READY;
 
 	for (o = TAILQ_FIRST(&h->phases[phase]); o && o->until_ns <= h->now_ns; o = next) {
 		next = TAILQ_NEXT(o, link);
-		if (cancel)
+		if (unchanged)
 			mail_send(h, o->to, MAIL_CANCEL, o);
-		handoff_end(h, o, cancel ? "the new owner does not answer: nothing was changed" :
-					   "the new owner does not say that it took the session");
+		handoff_end(h, o, unchanged ? "the new owner does not answer: nothing was changed" :
+					      "the new owner does not say that it took the session");
 	}
 }
 
@@ -452,7 +453,7 @@ void handoffs_mail(struct handoffs *h, const struct mail *mail)
 	if (mail->type == MAIL_READY && o->phase == PHASE_EXPECTING)
 		phase_enter(h, o, PHASE_READY, 0);
 	else if (mail->type == MAIL_REFUSED && o->phase == PHASE_EXPECTING)
-		handoff_end(h, o, "the new owner has no room for it: raise `sessions`");
+		handoff_end(h, o, "the new owner has no room for it: its table is full; raise `sessions`");
 	else if (mail->type == MAIL_TAKEN && o->phase > PHASE_READY)
 		handoff_taken(h, o, mail->result);
 	else if (mail->type == MAIL_TAKEN)
@@ -469,10 +470,10 @@ int handoffs_step(struct handoffs *h)
 	early_give(h);
 	grace_begin(h);
 	mails_send(h, PHASE_TO_GIVE, MAIL_GIVE);
-	overdue_end(h, PHASE_TO_EXPECT, false);
-	overdue_end(h, PHASE_EXPECTING, true);
-	overdue_end(h, PHASE_TO_GIVE, false);
-	overdue_end(h, PHASE_GIVING, false);
+	overdue_end(h, PHASE_TO_EXPECT);
+	overdue_end(h, PHASE_EXPECTING);
+	overdue_end(h, PHASE_TO_GIVE);
+	overdue_end(h, PHASE_GIVING);
 	moves_report(h);
 	return TAILQ_EMPTY(&h->moves) ? -1 : STEP_MS;
 }

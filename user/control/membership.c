@@ -156,19 +156,27 @@ static bool comes_by_hash(struct maps *maps, const struct session_row *row)
 	       route_get(maps, row->service, service, row->id, &route) == -ENOENT;
 }
 
+/* A dense place that belongs to a newer ID is not taken from it: the messages of the old one go to no worker any more. */
+static int pin(struct maps *maps, const struct session_row *row, unsigned int worker)
+{
+	uint16_t generation;
+	int ret = route_move(maps, row->service, row->id, worker, &generation);
+
+	return ret == -EBUSY ? 0 : ret;
+}
+
 /* Whoever would lose a session gets a route that keeps it there. */
 static void rows_pin(unsigned int worker, const struct session_row *rows, unsigned int n, void *arg)
 {
 	struct change_run *run = arg;
 	struct maps *maps = maps_of(run);
-	uint16_t generation;
 	unsigned int i;
 
 	if (run->ret || (run->ret = maps_lock(maps)))
 		return;
 	for (i = 0; i < n && !run->ret; i++)
 		if (comes_by_hash(maps, &rows[i]) && bucket_owner(run->buckets, rows[i].id) != (int)worker)
-			run->ret = route_move(maps, rows[i].service, rows[i].id, worker, &generation);
+			run->ret = pin(maps, &rows[i], worker);
 	maps_unlock(maps);
 }
 
@@ -309,7 +317,8 @@ static enum outcome stage_empty(struct change_run *run)
 
 static enum outcome stage_end(struct change_run *run)
 {
-	router_worker_end(run->control->router, run->change.worker);
+	if (router_worker_end(run->control->router, run->change.worker))
+		return fail(run, "worker %d hangs and cannot be ended; nothing leads to it any more", run->change.worker);
 	handoffs_workers(run->control->handoffs, run->control->workers->running, run->control->membership.spread);
 	return ask(run, run->control->workers->running, MAIL_PART, MAIL_PARTED);
 }
@@ -436,6 +445,9 @@ static enum outcome overdue(struct change_run *run)
 
 	if (run->answer == MAIL_ADOPTING)
 		return fail(run, "worker %u does not answer; the default is as it was", worker);
+	if (run->answer == MAIL_PARTED) /* it may still look into the rings */
+		return fail(run, "worker %d has ended, but worker %u does not answer: its number is not used again",
+			    run->change.worker, worker);
 	log_warning("worker %u does not answer; it is not waited for", worker);
 	return GO_ON;
 }

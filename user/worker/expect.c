@@ -107,7 +107,7 @@ void expect_fence(struct xsr_worker *w, unsigned int from, const struct mail *ma
 	}
 	session->s.n_handoffs = fence->n_handoffs + 1;
 	session->s.moved_ns = w->now_ns;
-	session->s.generation = mail->generation;
+	session->s.generation = session->since = mail->generation;
 	session_taken(w, session, how);
 }
 

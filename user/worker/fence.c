@@ -86,6 +86,7 @@ void session_renew(struct xsr_worker *w, struct session *session)
 	state_enter(w, session, SESSION_ACTIVE);
 	session->s = fresh;
 	session->token = 0;
+	session->since = 0;
 }
 
 struct session *session_make(struct xsr_worker *w, uint32_t service, uint64_t id)
@@ -153,18 +154,21 @@ static bool session_is_back(struct xsr_worker *w, const struct session *session)
 }
 
 /*
- * The stamp says by which generation of the route a message came. A newer one than we knew is fine, an older one only if
- * the route was made anew meanwhile, which begins at 1 again.
+ * The stamp says by which generation of the route a message came. One from before the session moved here cannot be: the old owner has
+ * worked all of them off. Unless the route was made anew meanwhile, which begins at 1 again. A route that is only written again
+ * changes nothing: messages of both generations may wait in different queues.
  */
 static bool generation_fits(struct xsr_worker *w, struct session *session, const struct xsr_message *m)
 {
 	struct xsr_route route;
 
-	if (!m->generation || m->generation == session->s.generation)
+	if (!m->generation)
 		return true;
-	if (session->s.generation && (int16_t)(m->generation - session->s.generation) < 0 &&
-	    (route_ask(w, session, &route) || route.generation != m->generation))
-		return false;
+	if (session->since && (int16_t)(m->generation - session->since) < 0) {
+		if (route_ask(w, session, &route) || route.generation != m->generation)
+			return false;
+		session->since = m->generation;
+	}
 	session->s.generation = m->generation;
 	return true;
 }

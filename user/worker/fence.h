@@ -31,6 +31,7 @@ struct gives {
 	uint32_t n;
 	uint32_t n_marked; /* the first ones: they go when the transport has passed its mark */
 	uint32_t at;	   /* where the next one to be forgotten stands, if all goes in order */
+	uint32_t n_void;   /* those that were forgotten */
 	bool marked;
 };
 

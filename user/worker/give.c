@@ -130,6 +130,7 @@ static void early_forget(struct gives *early, uint64_t token)
 		if (early->list[early->at].token != token)
 			continue;
 		early->list[early->at].token = 0;
+		early->n_void++;
 		return;
 	}
 }
@@ -138,7 +139,7 @@ void give_add(struct xsr_worker *w, const struct mail *mail)
 {
 	struct gives *g = &w->fences.gives[mail->type == MAIL_GIVE_EARLY ? MARK_REDIRECTED : MARK_ARRIVED];
 
-	if (mail->type == MAIL_GIVE)
+	if (mail->type == MAIL_GIVE && w->fences.gives[MARK_REDIRECTED].n)
 		early_forget(&w->fences.gives[MARK_REDIRECTED], mail->token);
 	g->list[g->n++] = (struct give){
 		.id = mail->id,
@@ -150,12 +151,6 @@ void give_add(struct xsr_worker *w, const struct mail *mail)
 	};
 }
 
-/* An early one that comes to nothing: the grace period has long been over. */
-static bool give_is_void(const struct xsr_worker *w, const struct give *give, enum transport_mark kind)
-{
-	return kind == MARK_REDIRECTED && (!give->token || give->until_ns <= w->now_ns);
-}
-
 /* The first n are done, but for `kept` of them, which stand first. */
 static void gives_close_up(struct gives *g, uint32_t n, uint32_t kept)
 {
@@ -165,15 +160,23 @@ static void gives_close_up(struct gives *g, uint32_t n, uint32_t kept)
 	g->at = 0;
 }
 
+static void gives_clear(struct gives *g)
+{
+	g->n = g->n_marked = g->n_void = g->at = 0;
+	g->marked = false;
+}
+
 /* Those whose mark has been passed go, some at a time, for messages have their turn between; who cannot waits in its place. */
-static void gives_go(struct xsr_worker *w, struct gives *g, enum transport_mark kind)
+static void gives_go(struct xsr_worker *w, struct gives *g)
 {
 	enum given given = GIVEN;
 	uint32_t i, kept = 0;
 
 	for (i = 0; i < g->n_marked && i < GIVES_STEP; i++) {
-		if (give_is_void(w, &g->list[i], kind))
+		if (g->list[i].service && !g->list[i].token) {
+			g->n_void--;
 			continue;
+		}
 		given = give_carry_out(w, &g->list[i]);
 		if (given == FULL)
 			break;
@@ -183,22 +186,32 @@ static void gives_go(struct xsr_worker *w, struct gives *g, enum transport_mark 
 	gives_close_up(g, i, kept);
 }
 
+/* All were asked for again, or would have been long ago: what the mark waits for will not come. */
+static bool early_is_over(const struct xsr_worker *w, const struct gives *early)
+{
+	return early->n && (early->n_void == early->n || early->list[early->n - 1].until_ns <= w->now_ns);
+}
+
 static void gives_step(struct xsr_worker *w, enum transport_mark kind)
 {
 	struct gives *g = &w->fences.gives[kind];
 
+	if (kind == MARK_REDIRECTED && early_is_over(w, g))
+		gives_clear(g);
 	if (!g->n)
 		return;
 	if (g->n_marked < g->n && !g->marked) {
 		g->marked = w->p.ops->mark(w->transport, kind);
+		if (!g->marked) {
+			gives_clear(g); /* early ones, of a transport that cannot tell: they are asked for again */
+			return;
+		}
 		g->n_marked = g->n;
-		if (!g->marked)
-			g->n = g->n_marked = 0; /* they are asked for again */
 	}
 	if (g->marked && !w->p.ops->passed(w->transport, kind))
 		return;
 	g->marked = false;
-	gives_go(w, g, kind);
+	gives_go(w, g);
 }
 
 void give_step(struct xsr_worker *w)

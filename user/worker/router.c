@@ -356,15 +356,17 @@ int xsr_router_start(struct xsr_router *r)
 	return ret;
 }
 
-void xsr_router_stop(struct xsr_router *r)
+int xsr_router_stop(struct xsr_router *r)
 {
 	uint64_t running;
+	int ret = 0;
 
 	withdraw(r);
 	for (running = r->workers.running; running; running &= running - 1)
 		worker_stop(r->workers.at[__builtin_ctzll(running)]); /* all at once: they drain side by side */
 	for (running = r->workers.running; running; running &= running - 1)
-		workers_stop(&r->workers, __builtin_ctzll(running));
+		ret = workers_stop(&r->workers, __builtin_ctzll(running)) ?: ret;
+	return ret;
 }
 
 int router_worker_add(struct xsr_router *r, int cpu, char why[XSR_WHY_LEN])
@@ -387,11 +389,11 @@ int router_worker_add(struct xsr_router *r, int cpu, char why[XSR_WHY_LEN])
 	return ret; /* its number stays taken: the others know its rings */
 }
 
-void router_worker_end(struct xsr_router *r, unsigned int number)
+int router_worker_end(struct xsr_router *r, unsigned int number)
 {
 	r->ops->withdraw(r->workers.at[number]->transport);
 	maps_wait_readers();
-	workers_stop(&r->workers, number);
+	return workers_stop(&r->workers, number);
 }
 
 struct workers *router_workers(struct xsr_router *r)
@@ -418,7 +420,8 @@ void xsr_router_close(struct xsr_router *r)
 {
 	if (!r)
 		return;
-	xsr_router_stop(r);
+	while (xsr_router_stop(r))
+		;
 	workers_close(&r->workers);
 	devices_close(r);
 	maps_close(r->maps);

@@ -24,8 +24,8 @@ int router_worker_add(struct xsr_router *router, int cpu, char why[XSR_WHY_LEN])
 
 /*
  * Takes a worker, which nothing leads to any more, from the kernel and ends its thread. Then the others are to
- * part from it (workers_part()) before workers_remove() frees it.
+ * part from it (workers_part()) before workers_remove() frees it. 0, or -ETIMEDOUT: it hangs, and stays.
  */
-void router_worker_end(struct xsr_router *router, unsigned int number);
+int router_worker_end(struct xsr_router *router, unsigned int number);
 
 #endif /* XSR_ROUTER_H */

@@ -25,6 +25,7 @@ struct session {
 	enum session_state state;
 	uint64_t token;		     /* of its last handoff, to here or GONE from here; HELD and 0: it is new, and workers change */
 	uint8_t taken;		     /* RELEASING: enum mail_taken */
+	uint16_t since;		     /* generation of the route that brought it here; 0 = it was new here */
 	uint64_t until_ns;	     /* HELD: served without a fence then; GONE: forgotten then */
 	struct hold hold;
 	TAILQ_ENTRY(session) listed; /* among those of its state; ACTIVE: in no list */

@@ -5,6 +5,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#define PATIENCE_S 3
 
 int workers_open(struct workers *ws)
 {
@@ -140,13 +143,20 @@ int workers_start(struct workers *ws, unsigned int number)
 	return 0;
 }
 
-void workers_stop(struct workers *ws, unsigned int number)
+int workers_stop(struct workers *ws, unsigned int number)
 {
+	struct timespec until;
+	int ret;
+
 	if (!is_running(ws, number))
-		return;
+		return 0;
 	worker_stop(ws->at[number]);
-	pthread_join(ws->threads[number], NULL);
-	ws->running &= ~(1ULL << number);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += PATIENCE_S;
+	ret = -pthread_clockjoin_np(ws->threads[number], NULL, CLOCK_MONOTONIC, &until);
+	if (!ret)
+		ws->running &= ~(1ULL << number);
+	return ret;
 }
 
 unsigned int workers_part(struct workers *ws, unsigned int number)

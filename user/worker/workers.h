@@ -29,8 +29,11 @@ int workers_add(struct workers *workers, const struct worker_params *params, cha
 /* Runs it in a pinned thread. 0 or -errno. */
 int workers_start(struct workers *workers, unsigned int number);
 
-/* Its thread works off what it has, and ends: at most 2 s. */
-void workers_stop(struct workers *workers, unsigned int number);
+/*
+ * Its thread works off what it has, and ends: at most 2 s. 0, or -ETIMEDOUT if it does not end within 3 s, because the handler
+ * does not return: it runs on, and nothing that it uses may be freed.
+ */
+int workers_stop(struct workers *workers, unsigned int number);
 
 /*
  * Tells the others that a stopped one leaves: returns how many will answer PARTED, after which nobody

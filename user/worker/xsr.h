@@ -133,8 +133,11 @@ XSR_API int xsr_router_publish(struct xsr_router *router);
 /* Publishes, and runs each worker in a pinned thread of its own. */
 XSR_API int xsr_router_start(struct xsr_router *router);
 
-/* Stops delivery, lets the workers work off what they have (at most 2 s), ends the threads. */
-XSR_API void xsr_router_stop(struct xsr_router *router);
+/*
+ * Stops delivery, lets the workers work off what they have (at most 2 s), ends the threads. 0, or -ETIMEDOUT if one does not end,
+ * because its handler does not return: then xsr_router_close() waits for it.
+ */
+XSR_API int xsr_router_stop(struct xsr_router *router);
 
 /* Stops if it runs, and frees. Takes NULL. */
 XSR_API void xsr_router_close(struct xsr_router *router);
