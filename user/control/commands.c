@@ -205,7 +205,7 @@ static void session_show(struct control *c, struct command *cmd, const json_t *r
 {
 	const json_t *id = json_object_get(request, "id");
 	struct roster_wish wish = {
-		.workers = c->workers->running, .rows = rows_show, .page = page_show, .done = show_done, .one = id
+		.workers = c->workers->serving, .rows = rows_show, .page = page_show, .done = show_done, .one = id
 	};
 
 	if (id && !id_read(id, &wish.id)) {

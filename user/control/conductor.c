@@ -252,11 +252,11 @@ static void worker_watch(struct control *c, unsigned int number, uint64_t now_ns
 static int on_watch(sd_event_source *source, uint64_t now_us, void *arg)
 {
 	struct control *c = arg;
-	uint64_t running, now_ns = control_clock_ns();
+	uint64_t serving, now_ns = control_clock_ns();
 
 	(void)now_us;
-	for (running = c->workers->running; running; running &= running - 1)
-		worker_watch(c, __builtin_ctzll(running), now_ns);
+	for (serving = c->workers->serving; serving; serving &= serving - 1)
+		worker_watch(c, __builtin_ctzll(serving), now_ns);
 	if (c->counting.state == COUNTING_ON && now_ns - c->counting.used_ns > COUNTING_NS)
 		counting_end(c);
 	sd_event_source_set_time_relative(source, WATCH_MS * 1000ULL);

@@ -214,7 +214,7 @@ static enum outcome stage_spread(struct change_run *run)
 
 static enum outcome stage_settle(struct change_run *run)
 {
-	return ask(run, run->spread & run->control->workers->running, MAIL_SETTLE, MAIL_SETTLED);
+	return ask(run, run->spread & run->control->workers->serving, MAIL_SETTLE, MAIL_SETTLED);
 }
 
 static void rows_stray(unsigned int worker, const struct session_row *rows, unsigned int n, void *arg)
@@ -234,7 +234,7 @@ static void rows_stray(unsigned int worker, const struct session_row *rows, unsi
 /* Sessions whose messages go elsewhere by now. */
 static enum outcome stage_strays(struct change_run *run)
 {
-	return list(run, run->spread & run->control->workers->running, rows_stray);
+	return list(run, run->spread & run->control->workers->serving, rows_stray);
 }
 
 static enum outcome stage_move(struct change_run *run)
@@ -247,7 +247,7 @@ static enum outcome stage_move(struct change_run *run)
 static void adopted_tell(struct change_run *run)
 {
 	const struct mail mail = { .type = MAIL_ADOPTED };
-	uint64_t workers = run->control->workers->running;
+	uint64_t workers = run->control->workers->serving;
 
 	if (run->adopting)
 		for (; workers; workers &= workers - 1) /* who does not hear it has the fence's time to end it */
@@ -272,7 +272,7 @@ static enum outcome stage_come(struct change_run *run)
 		return FAIL;
 	run->change.worker = number;
 	run->spread = c->membership.spread | 1ULL << number;
-	handoffs_workers(c->handoffs, c->workers->running, run->spread);
+	handoffs_workers(c->handoffs, c->workers->serving, run->spread);
 	return GO_ON;
 }
 
@@ -280,8 +280,10 @@ static enum outcome worker_check(struct change_run *run)
 {
 	int worker = run->change.worker;
 
-	if (worker < 0 || worker >= XSR_WORKERS_MAX || !(run->control->workers->running >> worker & 1))
+	if (worker < 0 || worker >= XSR_WORKERS_MAX || !(run->control->workers->serving >> worker & 1))
 		return fail(run, "no worker %d runs", worker);
+	if (run->change.kind == CHANGE_REMOVE && !(run->control->workers->running >> worker & 1))
+		return fail(run, "worker %d runs in a thread of the program's own: drain it, and end it there", worker);
 	if (run->control->membership.spread == 1ULL << worker)
 		return fail(run, "worker %d is the last one that takes sessions; add another first", worker);
 	return GO_ON;
@@ -294,7 +296,7 @@ static enum outcome stage_leave(struct change_run *run)
 	if (outcome != GO_ON)
 		return outcome;
 	run->spread = run->control->membership.spread & ~(1ULL << run->change.worker);
-	handoffs_workers(run->control->handoffs, run->control->workers->running, run->spread);
+	handoffs_workers(run->control->handoffs, run->control->workers->serving, run->spread);
 	return GO_ON;
 }
 
@@ -319,8 +321,8 @@ static enum outcome stage_end(struct change_run *run)
 {
 	if (router_worker_end(run->control->router, run->change.worker))
 		return fail(run, "worker %d hangs and cannot be ended; nothing leads to it any more", run->change.worker);
-	handoffs_workers(run->control->handoffs, run->control->workers->running, run->control->membership.spread);
-	return ask(run, run->control->workers->running, MAIL_PART, MAIL_PARTED);
+	handoffs_workers(run->control->handoffs, run->control->workers->serving, run->control->membership.spread);
+	return ask(run, run->control->workers->serving, MAIL_PART, MAIL_PARTED);
 }
 
 static enum outcome stage_remove(struct change_run *run)
@@ -389,8 +391,8 @@ static stage *const stages[] = {
 void membership_init(struct control *c)
 {
 	TAILQ_INIT(&c->membership.waiting);
-	c->membership.spread = c->workers->running;
-	handoffs_workers(c->handoffs, c->workers->running, c->membership.spread);
+	c->membership.spread = c->workers->serving;
+	handoffs_workers(c->handoffs, c->workers->serving, c->membership.spread);
 }
 
 static void run_free(struct change_run *run)
@@ -486,7 +488,7 @@ static void run_end(struct control *c, bool failed)
 	struct change_run *run = c->membership.run;
 
 	adopted_tell(run);
-	handoffs_workers(c->handoffs, c->workers->running, c->membership.spread);
+	handoffs_workers(c->handoffs, c->workers->serving, c->membership.spread);
 	c->membership.run = NULL;
 	run->change.done(&run->change, failed, run->change.arg);
 	run_free(run);

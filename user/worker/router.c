@@ -329,6 +329,7 @@ int xsr_router_publish(struct xsr_router *r)
 	if (ret)
 		return ret;
 	buckets_spread(r->maps->buckets, r->workers.open);
+	workers_serve(&r->workers);
 	r->published = true;
 	return 0;
 }
@@ -399,6 +400,11 @@ int router_worker_end(struct xsr_router *r, unsigned int number)
 struct workers *router_workers(struct xsr_router *r)
 {
 	return &r->workers;
+}
+
+const char *router_instance(const struct xsr_router *r)
+{
+	return r->instance;
 }
 
 struct maps *router_maps(struct xsr_router *r)

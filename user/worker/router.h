@@ -9,6 +9,7 @@
 /* Both borrowed from the router. */
 struct workers *router_workers(struct xsr_router *router);
 struct maps *router_maps(struct xsr_router *router);
+const char *router_instance(const struct xsr_router *router);
 
 /* Whether messages come by the program on devices, whose runs can be counted. */
 bool router_is_xdp(const struct xsr_router *router);

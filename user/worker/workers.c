@@ -43,7 +43,12 @@ static void rings_close(struct workers *ws, unsigned int a)
 	}
 }
 
-/* Tells `to` of `peer`: by mail if it runs, else its post is ours to write. */
+static bool is_serving(const struct workers *ws, unsigned int number)
+{
+	return number != POST_CONTROL && ws->serving >> number & 1;
+}
+
+/* Tells `to` of `peer`: by mail if somebody polls it, else its post is ours to write. */
 static int join_tell(struct workers *ws, unsigned int to, unsigned int peer)
 {
 	const struct mail_join join = {
@@ -51,7 +56,7 @@ static int join_tell(struct workers *ws, unsigned int to, unsigned int peer)
 	};
 	struct mail mail = { .type = MAIL_JOIN, .worker = peer };
 
-	if (!is_running(ws, to)) {
+	if (!is_serving(ws, to)) {
 		post_join(post_of(ws, to), peer, &join);
 		return 0;
 	}
@@ -81,13 +86,13 @@ static int worker_join(struct workers *ws, unsigned int number)
 	return ret;
 }
 
-/* Every other worker that runs must be able to hear of a new one, or none is told. */
+/* Every other worker must be able to hear of a new one, or none is told. */
 static int others_listen(struct workers *ws)
 {
-	uint64_t running;
+	uint64_t serving;
 
-	for (running = ws->running; running; running &= running - 1)
-		if (!post_has_room(&ws->control, __builtin_ctzll(running), 1))
+	for (serving = ws->serving; serving; serving &= serving - 1)
+		if (!post_has_room(&ws->control, __builtin_ctzll(serving), 1))
 			return -EBUSY;
 	return 0;
 }
@@ -111,6 +116,11 @@ int workers_add(struct workers *ws, const struct worker_params *params, char why
 		workers_remove(ws, number);
 	}
 	return ret;
+}
+
+void workers_serve(struct workers *ws)
+{
+	ws->serving = ws->open;
 }
 
 static void *thread_main(void *arg)
@@ -140,6 +150,7 @@ int workers_start(struct workers *ws, unsigned int number)
 	snprintf(name, sizeof(name), "xsr-worker-%u", number);
 	pthread_setname_np(ws->threads[number], name);
 	ws->running |= 1ULL << number;
+	ws->serving |= 1ULL << number;
 	return 0;
 }
 
@@ -154,8 +165,10 @@ int workers_stop(struct workers *ws, unsigned int number)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += PATIENCE_S;
 	ret = -pthread_clockjoin_np(ws->threads[number], NULL, CLOCK_MONOTONIC, &until);
-	if (!ret)
+	if (!ret) {
 		ws->running &= ~(1ULL << number);
+		ws->serving &= ~(1ULL << number);
+	}
 	return ret;
 }
 
@@ -165,7 +178,7 @@ unsigned int workers_part(struct workers *ws, unsigned int number)
 	unsigned int n = 0;
 	uint64_t others;
 
-	for (others = ws->running; others; others &= others - 1)
+	for (others = ws->serving; others; others &= others - 1)
 		n += post_mail(&ws->control, __builtin_ctzll(others), &mail);
 	return n;
 }
@@ -174,7 +187,7 @@ void workers_remove(struct workers *ws, unsigned int number)
 {
 	uint64_t others;
 
-	for (others = ws->open & ~ws->running; others; others &= others - 1)
+	for (others = ws->open & ~ws->serving; others; others &= others - 1)
 		post_part(&ws->at[__builtin_ctzll(others)]->post, number);
 	post_part(&ws->control, number);
 	worker_close(ws->at[number]);

@@ -14,7 +14,8 @@
 struct workers {
 	struct xsr_worker *at[XSR_WORKERS_MAX]; /* NULL = none of this number */
 	uint64_t open;				/* a bit for each that is there */
-	uint64_t running;			/* in a thread of its own */
+	uint64_t running;			/* in a thread that is ours */
+	uint64_t serving;			/* somebody polls it, we or the program that we are part of */
 	pthread_t threads[XSR_WORKERS_MAX];
 	struct post control;			/* the control thread's */
 	struct ring *rings[POST_MAX][POST_MAX]; /* from, to */
@@ -25,6 +26,9 @@ void workers_close(struct workers *workers); /* all threads have ended */
 
 /* Opens worker params->number and joins it to the others. 0, or -errno with a sentence. */
 int workers_add(struct workers *workers, const struct worker_params *params, char why[XSR_WHY_LEN]);
+
+/* From now on they may be polled by others: what they are to know they get by mail. */
+void workers_serve(struct workers *workers);
 
 /* Runs it in a pinned thread. 0 or -errno. */
 int workers_start(struct workers *workers, unsigned int number);

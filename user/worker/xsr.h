@@ -154,6 +154,24 @@ XSR_API const char *xsr_router_mode_active(const struct xsr_router *router);
  */
 XSR_API int xsr_worker_poll(struct xsr_worker *worker, int timeout_ms);
 
+/*
+ * The controller of a router that runs: moves sessions between workers, adds and removes workers, says what there is, by the commands
+ * `xsr session` and `xsr worker` on the instance's control socket. Without one, give_up() and take_over() are never called.
+ */
+struct xsr_control;
+
+/* After xsr_router_start(), or xsr_router_publish(). 0, or -errno with a sentence. The router is borrowed until xsr_control_close(). */
+XSR_API int xsr_control_open(struct xsr_control **control, struct xsr_router *router, char why[XSR_WHY_LEN]);
+
+/* Becomes readable when there is something to do, for programs with a loop of their own. Borrowed. */
+XSR_API int xsr_control_fd(const struct xsr_control *control);
+
+/* Does what there is to do; sleeps up to timeout_ms if there is nothing, -1 = without end. 0 or -errno. One thread, no worker's. */
+XSR_API int xsr_control_poll(struct xsr_control *control, int timeout_ms);
+
+/* What is under way ends unfinished: sessions that wait for their state go on without. Before the router is stopped. Takes NULL. */
+XSR_API void xsr_control_close(struct xsr_control *control);
+
 XSR_API unsigned int xsr_worker_number(const struct xsr_worker *worker);
 
 /* The handlers that come with xsr: "echo". NULL if there is none of that name. */
