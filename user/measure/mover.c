@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "histogram.h"
 
 #define REQUESTS_MAX 16   /* under way, as the router allows */
 #define MOVES_MAX 16384   /* of one request, likewise */
@@ -30,6 +31,7 @@ struct mover {
 	const struct owner_check *owners;
 	struct move_watch *watch;
 	struct mover_counts counts;
+	struct histogram times_ns;
 	int fd, epoll_fd;
 	uint64_t start_ns; /* 0 = not begun */
 	uint64_t next_ns;  /* tick */
@@ -124,6 +126,11 @@ const struct mover_counts *mover_counts(const struct mover *m)
 	return &m->counts;
 }
 
+uint64_t mover_time_ns(const struct mover *m)
+{
+	return histogram_percentile(&m->times_ns, 500);
+}
+
 static void why_keep(struct mover *m, const char *why)
 {
 	if (!*m->counts.why)
@@ -178,13 +185,17 @@ static void result_note(struct mover *m, struct request *r, json_t *result, uint
 {
 	json_int_t moved = 0, unchanged = 0, without_state = 0, failed = 0;
 	json_t *failures = NULL;
+	double time_ms = 0;
 
-	json_unpack(result, "{s?I,s?I,s?I,s?I,s?o}", "moved", &moved, "unchanged", &unchanged,
-		    "without_state", &without_state, "failed", &failed, "failures", &failures);
+	json_unpack(result, "{s?I,s?I,s?I,s?I,s?o,s?F}", "moved", &moved, "unchanged", &unchanged,
+		    "without_state", &without_state, "failed", &failed, "failures", &failures, "time_ms",
+		    &time_ms);
 	m->counts.moved += moved;
 	m->counts.unchanged += unchanged;
 	m->counts.without_state += without_state;
 	m->counts.failed += failed;
+	if (time_ms > 0)
+		histogram_add(&m->times_ns, time_ms * NS_PER_MS);
 	request_end(m, r, true, now_ns);
 	failures_note(m, failures, now_ns);
 }

@@ -56,6 +56,9 @@ void mover_handle(struct mover *mover, uint64_t now_ns);
  */
 void mover_ask(struct mover *mover, uint64_t now_ns);
 
+/* The router's own time for a request, the median; 0 without one. */
+uint64_t mover_time_ns(const struct mover *mover);
+
 /* Whether answers are to come. */
 bool mover_waits(const struct mover *mover);
 

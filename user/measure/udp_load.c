@@ -223,6 +223,8 @@ static void receive(struct load *l, int timeout_ms)
 		else
 			udp_sockets_receive(l->sockets, events[i].data.fd, answer_take, l);
 	}
+	if (l->c->n_answered)
+		atomic_store_explicit(l->c->n_answered, l->window.n_answered, memory_order_relaxed);
 }
 
 /* --- results --- */
@@ -237,6 +239,7 @@ static void moves_collect(struct load *l)
 	r->moves_unchanged = moves->unchanged;
 	r->moves_failed = moves->failed;
 	r->moves_without_state = moves->without_state;
+	r->moves_ns_p50 = mover_time_ns(l->mover);
 	snprintf(r->moves_why, sizeof(r->moves_why), "%s",
 		 *moves->why || moves->asked ? moves->why : "not every session was answered before the end");
 }
@@ -249,6 +252,7 @@ static void handoffs_collect(struct load *l)
 	r->handoffs = moves->handoffs_ns.n;
 	r->handoff_ns_p50 = histogram_percentile(&moves->handoffs_ns, 500);
 	r->handoff_ns_p99 = histogram_percentile(&moves->handoffs_ns, 990);
+	r->handoff_ns_p999 = histogram_percentile(&moves->handoffs_ns, 999);
 	r->handoff_ns_max = moves->handoffs_ns.max;
 	r->handoff_ns_recent = move_watch_recent(l->watch);
 	r->weird = moves->weird;

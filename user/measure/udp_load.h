@@ -8,6 +8,7 @@
 #define XSR_UDP_LOAD_H
 
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,9 +37,10 @@ struct udp_load_config {
 	uint32_t n_owners;
 	const char *instance; /* whose router moves sessions */
 	const char *service;
-	uint32_t moves_rate; /* a second, of all sessions; 0 = none */
-	uint32_t n_moves;    /* in all; 0 = no limit */
-	uint32_t n_workers;  /* each move goes to the next of so many */
+	uint32_t moves_rate;       /* a second, of all sessions; 0 = none */
+	uint32_t n_moves;          /* in all; 0 = no limit */
+	uint32_t n_workers;        /* each move goes to the next of so many */
+	atomic_ullong *n_answered; /* is told how many messages were answered so far; may be NULL */
 };
 
 /* What is so far. */
@@ -61,8 +63,9 @@ struct udp_load_result {
 	/* Moves that were asked for, and what the router said of them. */
 	uint64_t moves, moves_done, moves_unchanged, moves_failed, moves_without_state;
 	char moves_why[UDP_LOAD_WHY_LEN]; /* the first failure's sentence, or why there were none */
+	uint64_t moves_ns_p50;            /* the router's own time for a request */
 	/* From the command to the first message that the new owner served. */
-	uint64_t handoffs, handoff_ns_p50, handoff_ns_p99, handoff_ns_max;
+	uint64_t handoffs, handoff_ns_p50, handoff_ns_p99, handoff_ns_p999, handoff_ns_max;
 	uint64_t handoff_ns_recent;  /* the median of those since the last report */
 	uint64_t weird;              /* the message was served before the command */
 	uint64_t gap_ns_max;         /* between two answers of a session */
