@@ -152,6 +152,20 @@ int child_start(struct child *child, const struct child_params *params, char why
 	return ret;
 }
 
+int child_cpu_ns(const struct child *child, uint64_t *ns)
+{
+	struct timespec ts;
+	clockid_t id;
+	int ret = clock_getcpuclockid(child->pid, &id);
+
+	if (ret)
+		return -ret;
+	if (clock_gettime(id, &ts))
+		return -errno;
+	*ns = ts.tv_sec * NS_PER_S + ts.tv_nsec;
+	return 0;
+}
+
 void child_stop(struct child *child)
 {
 	uint64_t deadline_ns = clock_now_ns() + STOP_NS;

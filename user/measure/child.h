@@ -54,6 +54,9 @@ void child_stop(struct child *child);
 /* False if it has ended: *why says with what, if it is not NULL. */
 bool child_alive(struct child *child, char why[LAB_WHY_LEN]);
 
+/* Processor time that all its threads took so far. 0 or -errno. */
+int child_cpu_ns(const struct child *child, uint64_t *ns);
+
 /* For the child. */
 void child_ready(struct child_report *report, const char *mode);
 static inline bool child_stopping(const struct child_report *report)

@@ -3,38 +3,22 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "clock.h"
 #include "row.h"
 
-/* Of all its threads. */
-static int cpu_time_ns(pid_t pid, uint64_t *ns)
-{
-	struct timespec ts;
-	clockid_t id;
-	int ret = clock_getcpuclockid(pid, &id);
-
-	if (ret)
-		return -ret;
-	if (clock_gettime(id, &ts))
-		return -errno;
-	*ns = ts.tv_sec * NS_PER_S + ts.tv_nsec;
-	return 0;
-}
-
-static int idle_measure(struct bench *b, pid_t pid, double *percent)
+static int idle_measure(struct bench *b, const struct child *server, double *percent)
 {
 	uint64_t start_ns, before_ns, after_ns;
 	int ret = bench_sleep(b, b->profile.warmup_ns);
 
 	if (!ret)
-		ret = cpu_time_ns(pid, &before_ns);
+		ret = child_cpu_ns(server, &before_ns);
 	start_ns = clock_now_ns();
 	if (!ret)
 		ret = bench_sleep(b, b->profile.idle_ns);
 	if (!ret)
-		ret = cpu_time_ns(pid, &after_ns);
+		ret = child_cpu_ns(server, &after_ns);
 	if (!ret)
 		*percent = 100.0 * (after_ns - before_ns) / (clock_now_ns() - start_ns);
 	return ret;
@@ -51,7 +35,7 @@ int sample_idle(struct bench *b, const struct row *row, struct sample *sample, c
 		ret = row_server_start(b, row, LAB_WIDE, &server, why);
 	if (!ret) {
 		snprintf(sample->mode, sizeof(sample->mode), "%s", server.report->mode);
-		ret = idle_measure(b, server.pid, &sample->value);
+		ret = idle_measure(b, &server, &sample->value);
 		if (ret && ret != -EINTR)
 			snprintf(why, LAB_WHY_LEN, "cannot read the router's processor time: %s",
 				 strerror(-ret));
