@@ -250,6 +250,70 @@ static void what_was_not_measured_is_not_judged(void **state)
 	assert_int_equal(target_judge(results, &judged[0], &value), TARGET_NOT_MEASURED);
 }
 
+/* us that a message takes more with "slow" than with "fast", and a handoff over that. */
+static const struct target timed[] = {
+	{ .name = "more", .over = "slow", .less = "fast" },
+	{ .name = "as many", .row = "handoff", .over = "slow", .less = "fast" },
+	{ .name = "bounded",
+	  .row = "handoff",
+	  .over = "slow",
+	  .less = "fast",
+	  .at_most = true,
+	  .target = 200,
+	  .aim = 100 },
+	{ .name = "missing", .row = "handoff", .over = "slow", .less = "none" },
+	{},
+};
+
+static struct results *timed_fill(double fast, double slow)
+{
+	struct results *results = results_fill(1, 1);
+
+	results->targets = timed;
+	results->n_rows = 3;
+	results->rows[0] = result_of("fast", false, fast, fast, fast);
+	results->rows[1] = result_of("slow", false, slow, slow, slow);
+	results->rows[2] = result_of("handoff", true, 150, 200, 300);
+	return results;
+}
+
+static void the_time_that_a_message_takes_more_comes_from_two_rates(void **state)
+{
+	struct results *results = timed_fill(2, 0.5);
+	double value;
+
+	(void)state;
+	assert_int_equal(target_judge(results, &timed[0], &value), TARGET_NONE);
+	assert_float_equal(value, 1.5, 1e-9);
+	assert_int_equal(target_judge(results, &timed[1], &value), TARGET_NONE);
+	assert_float_equal(value, 100, 1e-9);
+	assert_int_equal(target_judge(results, &timed[2], &value), TARGET_AIM_MET);
+	assert_int_equal(target_judge(results, &timed[3], &value), TARGET_NOT_MEASURED);
+}
+
+/* Noise may have it so: the time is told as it is, and nothing is divided by it. */
+static void a_time_below_zero_is_not_clamped_and_divides_nothing(void **state)
+{
+	struct results *results = timed_fill(0.5, 2);
+	double value;
+
+	(void)state;
+	assert_int_equal(target_judge(results, &timed[0], &value), TARGET_NONE);
+	assert_float_equal(value, -1.5, 1e-9);
+	assert_int_equal(target_judge(results, &timed[1], &value), TARGET_NOT_MEASURED);
+}
+
+static void without_a_rate_there_is_no_time(void **state)
+{
+	struct results *results = timed_fill(2, 0.5);
+	double value;
+
+	(void)state;
+	strcpy(results->rows[0].why, "no such thing");
+	assert_int_equal(target_judge(results, &timed[0], &value), TARGET_NOT_MEASURED);
+	assert_int_equal(target_judge(results, &timed[1], &value), TARGET_NOT_MEASURED);
+}
+
 /* What results_print() prints; the caller frees it. */
 static char *results_text(const struct results *results)
 {
@@ -338,6 +402,22 @@ static void json_of_a_failed_row_has_no_result(void **state)
 			    "the sky fell");
 	assert_null(json_object_get(json_array_get(rows, 0), "best"));
 	json_decref(rows);
+}
+
+static void a_target_without_a_row_of_its_own_is_in_json(void **state)
+{
+	json_t *targets = results_targets_json(timed_fill(2, 0.5)), *target;
+	const char *less;
+	double value;
+
+	(void)state;
+	assert_int_equal(json_array_size(targets), 3); /* one has a row that was not asked for */
+	target = json_array_get(targets, 0);
+	assert_true(json_is_null(json_object_get(target, "row")));
+	assert_int_equal(json_unpack(target, "{s:s,s:F}", "less", &less, "value", &value), 0);
+	assert_string_equal(less, "fast");
+	assert_float_equal(value, 1.5, 1e-9);
+	json_decref(targets);
 }
 
 /* --- noise --- */
@@ -484,11 +564,15 @@ int main(void)
 		cmocka_unit_test(a_bound_itself_is_met),
 		cmocka_unit_test(a_ratio_without_a_bound_is_told_and_not_judged),
 		cmocka_unit_test(what_was_not_measured_is_not_judged),
+		cmocka_unit_test(the_time_that_a_message_takes_more_comes_from_two_rates),
+		cmocka_unit_test(a_time_below_zero_is_not_clamped_and_divides_nothing),
+		cmocka_unit_test(without_a_rate_there_is_no_time),
 		cmocka_unit_test(the_table_has_samples_path_and_verdicts),
 		cmocka_unit_test(a_failed_row_says_why),
 		cmocka_unit_test(disturbance_is_noted),
 		cmocka_unit_test(json_has_every_sample_with_its_path),
 		cmocka_unit_test(json_of_a_failed_row_has_no_result),
+		cmocka_unit_test(a_target_without_a_row_of_its_own_is_in_json),
 		cmocka_unit_test(a_foreign_process_counts_with_its_ended_children),
 		cmocka_unit_test(a_name_may_hold_blanks_and_parentheses),
 		cmocka_unit_test(neither_we_nor_our_children_are_foreign),

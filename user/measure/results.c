@@ -65,14 +65,39 @@ static bool row_value(const struct results *results, const char *name, double *v
 	return best;
 }
 
-enum target_verdict target_judge(const struct results *results, const struct target *t, double *value)
+static bool time_more(const struct results *results, const struct target *t, double *us)
+{
+	double over, less;
+
+	if (!row_value(results, t->over, &over) || !row_value(results, t->less, &less) || over <= 0 ||
+	    less <= 0)
+		return false;
+	*us = 1 / over - 1 / less;
+	return true;
+}
+
+/* False if there is none. */
+static bool target_value(const struct results *results, const struct target *t, double *value)
 {
 	double of, over = 1;
 
+	if (t->less && !time_more(results, t, &over))
+		return false;
+	if (!t->row) {
+		*value = over;
+		return true;
+	}
+	if (!row_value(results, t->row, &of) || (t->over && !t->less && !row_value(results, t->over, &over)))
+		return false;
+	*value = over > 0 ? of / over : 0;
+	return over > 0;
+}
+
+enum target_verdict target_judge(const struct results *results, const struct target *t, double *value)
+{
 	*value = 0;
-	if (!row_value(results, t->row, &of) || (t->over && !row_value(results, t->over, &over)) || over <= 0)
+	if (!target_value(results, t, value))
 		return TARGET_NOT_MEASURED;
-	*value = of / over;
 	if (t->target == 0)
 		return TARGET_NONE;
 	if (t->at_most ? *value <= t->aim : *value >= t->aim)
@@ -128,7 +153,13 @@ static void row_print(const struct result *r, FILE *out)
 /* Targets of rows that were not asked for are left out. */
 static bool target_asked(const struct results *results, const struct target *t)
 {
-	return results_find(results, t->row) && (!t->over || results_find(results, t->over));
+	const char *const names[] = { t->row, t->over, t->less };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i] && !results_find(results, names[i]))
+			return false;
+	return true;
 }
 
 static void target_print(const struct results *results, const struct target *t, FILE *out)
@@ -227,8 +258,9 @@ static json_t *target_json(const struct results *results, const struct target *t
 {
 	double value;
 	enum target_verdict verdict = target_judge(results, t, &value);
-	json_t *json = json_pack("{s:s,s:s,s:s?,s:o}", "name", t->name, "row", t->row, "over", t->over,
-				 "value", verdict == TARGET_NOT_MEASURED ? json_null() : json_real(value));
+	json_t *json =
+		json_pack("{s:s,s:s?,s:s?,s:s?,s:o}", "name", t->name, "row", t->row, "over", t->over, "less",
+			  t->less, "value", verdict == TARGET_NOT_MEASURED ? json_null() : json_real(value));
 
 	if (t->target != 0)
 		json_object_update_new(json,

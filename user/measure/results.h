@@ -41,6 +41,12 @@ struct target {
 	const char *row, *over; /* over NULL: the row's value itself */
 	bool at_most;           /* else at least */
 	double target, aim;     /* what must be, and what is hoped for; target 0: told, not judged */
+	/*
+	 * If not NULL: both `over` and `less` are rates in M/s, and what counts is the time, in us, that a
+	 * message takes more with `over` than with `less`: the value is the row's over that, or that itself
+	 * if `row` is NULL.
+	 */
+	const char *less;
 };
 
 enum target_verdict { TARGET_NOT_MEASURED, TARGET_NONE, TARGET_MISSED, TARGET_MET, TARGET_AIM_MET };
