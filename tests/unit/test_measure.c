@@ -3,12 +3,15 @@
  * measure/: what a published number rests on. The library has nothing of it, so what is tested is
  * taken as source.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
+
+#include "load_child.h" /* first: the kernel's <linux/in.h> gives way to libc's, not the other way round */
 
 #include "datagram.c"
 #include "histogram.c"
@@ -420,6 +423,78 @@ static void a_target_without_a_row_of_its_own_is_in_json(void **state)
 	json_decref(targets);
 }
 
+/* --- loads --- */
+
+static const struct udp_load_result exact = {
+	.sent = 10, .received = 10, .moves = 2, .moves_done = 2, .handoffs = 2
+};
+
+static void a_load_of_which_all_is_right_is_exact(void **state)
+{
+	char why[LAB_WHY_LEN];
+
+	(void)state;
+	assert_int_equal(load_exact(&exact, why), 0);
+}
+
+static void a_load_that_sent_nothing_is_not_exact(void **state)
+{
+	const struct udp_load_result nothing = {};
+	char why[LAB_WHY_LEN];
+
+	(void)state;
+	assert_int_equal(load_exact(&nothing, why), -EBADMSG);
+	assert_string_equal(why, "no message was sent");
+}
+
+/* Each of them alone. */
+static void whatever_went_wrong_makes_a_load_inexact(void **state)
+{
+	static const size_t faults[] = {
+#define FAULT(field) offsetof(struct udp_load_result, field)
+		FAULT(lost),    FAULT(duplicated), FAULT(reordered),    FAULT(misrouted),
+		FAULT(unknown), FAULT(state_lost), FAULT(moves_failed), FAULT(moves_without_state),
+		FAULT(weird),
+#undef FAULT
+	};
+	char why[LAB_WHY_LEN];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		struct udp_load_result result = exact;
+
+		*(uint64_t *)((char *)&result + faults[i]) = 7;
+		assert_int_equal(load_exact(&result, why), -EBADMSG);
+		assert_non_null(strstr(why, "not exact: 7 "));
+	}
+}
+
+static void the_routers_reason_is_told(void **state)
+{
+	struct udp_load_result result = exact;
+	char why[LAB_WHY_LEN];
+
+	(void)state;
+	result.lost = 3;
+	result.moves_failed = 1;
+	strcpy(result.moves_why, "the table is full");
+	assert_int_equal(load_exact(&result, why), -EBADMSG);
+	assert_string_equal(why, "not exact: 3 messages lost, 1 moves failed: the table is full");
+}
+
+static void all_that_can_go_wrong_fits_into_a_sentence(void **state)
+{
+	struct udp_load_result result;
+	char why[LAB_WHY_LEN];
+
+	(void)state;
+	memset(&result, 0xff, sizeof(result));
+	result.moves_why[0] = 0;
+	assert_int_equal(load_exact(&result, why), -EBADMSG);
+	assert_true(strnlen(why, sizeof(why)) < sizeof(why));
+}
+
 /* --- noise --- */
 
 #define STAT(pid, name, ppid, flags)                                                                         \
@@ -573,6 +648,11 @@ int main(void)
 		cmocka_unit_test(json_has_every_sample_with_its_path),
 		cmocka_unit_test(json_of_a_failed_row_has_no_result),
 		cmocka_unit_test(a_target_without_a_row_of_its_own_is_in_json),
+		cmocka_unit_test(a_load_of_which_all_is_right_is_exact),
+		cmocka_unit_test(a_load_that_sent_nothing_is_not_exact),
+		cmocka_unit_test(whatever_went_wrong_makes_a_load_inexact),
+		cmocka_unit_test(the_routers_reason_is_told),
+		cmocka_unit_test(all_that_can_go_wrong_fits_into_a_sentence),
 		cmocka_unit_test(a_foreign_process_counts_with_its_ended_children),
 		cmocka_unit_test(a_name_may_hold_blanks_and_parentheses),
 		cmocka_unit_test(neither_we_nor_our_children_are_foreign),

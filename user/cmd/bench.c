@@ -59,7 +59,7 @@ static bool row_exists(const char *pattern)
 
 static int only_wrong(const struct cli *cli, const char *pattern)
 {
-	char names[1024] = "";
+	char names[2048] = "";
 	size_t i, len = 0;
 
 	for (i = 0; steer_bench_row(i) && len < sizeof(names); i++)

@@ -10,6 +10,7 @@
 
 #include "child.h"
 #include "clock.h"
+#include "live.h"
 #include "program.h"
 #include "route.h"
 #include "service.h"
@@ -103,6 +104,7 @@ static int instance_load(struct bench *b, char why[LAB_WHY_LEN])
 	int ret;
 
 	program_unload(BENCH_INSTANCE, true, why); /* what a killed bench left */
+	live_remove();
 	ret = program_load(BENCH_INSTANCE, &options, &report, why);
 	if (!ret)
 		ret = instance_open(BENCH_INSTANCE, &b->maps, why);
@@ -177,5 +179,6 @@ void bench_close(struct bench *b)
 		unlink(b->file);
 	lab_close(&b->lab);
 	program_unload(BENCH_INSTANCE, true, (char[LAB_WHY_LEN]){});
+	live_remove();
 	sigprocmask(SIG_UNBLOCK, &b->signals, NULL);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "lab.h"
+#include "live_runs.h"
 #include "maps.h"
 #include "traffic.h"
 
@@ -33,7 +34,7 @@ enum bench_service {
 struct bench_profile {
 	const char *name;
 	unsigned int rounds; /* samples of each row */
-	uint64_t warmup_ns, window_ns, ping_ns, idle_ns;
+	uint64_t warmup_ns, window_ns, ping_ns, idle_ns, moves_ns;
 };
 
 struct bench {
@@ -48,7 +49,10 @@ struct bench {
 	uint32_t routes[BENCH_SERVICES]; /* that are loaded */
 	char file[32];                   /* of routes; "" = none yet */
 	uint32_t file_routes;            /* in it */
-	sigset_t signals;                /* held back, and looked at by bench_sleep() */
+	unsigned int round;              /* from 1 */
+	uint64_t grace_ns;               /* that a grace period takes on this host; 0 = not measured yet */
+	struct live_memo live_runs[LIVE_RUNS];
+	sigset_t signals; /* held back, and looked at by bench_sleep() */
 };
 
 /*

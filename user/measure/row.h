@@ -26,6 +26,8 @@ struct row {
 	uint32_t n_ids;
 	enum traffic_lookup lookup;
 	struct server_params server;
+	enum live_run_name run; /* which the row takes this figure from */
+	unsigned int figure;
 };
 
 /*
@@ -46,5 +48,6 @@ int sample_lookup(struct bench *b, const struct row *row, struct sample *sample,
 int sample_import(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
 int sample_memory(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
 int sample_idle(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
+int sample_live(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
 
 #endif /* XSR_ROW_H */

@@ -43,4 +43,7 @@ struct server_params {
 int server_xsr_main(struct child_report *report, const void *arg);
 int server_udp_main(struct child_report *report, const void *arg);
 
+/* `xsr run`. arg: its configuration, a string. report->n_messages stays 0. */
+int server_run_main(struct child_report *report, const void *arg);
+
 #endif /* XSR_SERVER_H */

@@ -19,6 +19,7 @@ static const struct bench_profile profile_full = {
 	.window_ns = 1000 * MS,
 	.ping_ns = 1000 * MS,
 	.idle_ns = 5000 * MS,
+	.moves_ns = 2000 * MS,
 };
 
 /* Says whether everything works, and roughly how fast. */
@@ -29,6 +30,7 @@ static const struct bench_profile profile_quick = {
 	.window_ns = 150 * MS,
 	.ping_ns = 100 * MS,
 	.idle_ns = 1000 * MS,
+	.moves_ns = 400 * MS,
 };
 
 /* What a row measures; ROUTES: on full tables, FLOOD: a rate on few sessions, RTT: of one session. */
@@ -42,6 +44,7 @@ static const struct bench_profile profile_quick = {
 #define RTT .unit = "us", LEAST, .sample = sample_rtt, .payload_len = SMALL, .service = BENCH_OWN, .n_ids = 1
 #define IMPORT .unit = "M/s", .sample = sample_import
 #define LOOKUP(kind) .unit = "ns", LEAST, .sample = sample_lookup, .lookup = kind
+#define LIVE(which, what) .sample = sample_live, .run = which, .figure = what
 
 /* Who serves it, behind which program on the device. */
 #define XSR(how, ...) .server = { .kind = SERVER_XSR, .wait = how, __VA_ARGS__ }
@@ -95,6 +98,22 @@ static const struct row rows[] = {
 
 	{ "idle-router", .unit = "%", LEAST, ONCE, .sample = sample_idle, .service = BENCH_OWN,
 	  .n_ids = BENCH_SESSIONS, XSR(SERVER_SLEEP, ECHO, .threads = true) },
+
+	/* A whole router whose sessions move. */
+	{ "handoff-xdp", .unit = "us", LEAST, LIVE(LIVE_XDP, HOT_TIME) },
+	{ "handoff-xdp-gap", .unit = "ms", LEAST, LIVE(LIVE_XDP, HOT_GAP) },
+	{ "handoff-xdp-stall", .unit = "ms", LEAST, LIVE(LIVE_XDP, HOT_STALL) },
+	{ "handoff-xdp-first", .unit = "us", LEAST, LIVE(LIVE_FIRST, HOT_TIME) },
+	{ "handoff-xdp-cpu", .unit = "us", LEAST, LIVE(LIVE_CPU, CPU_ONE) },
+	{ "handoff-udp", .unit = "us", LEAST, LIVE(LIVE_UDP, HOT_TIME) },
+	{ "handoff-udp-gap", .unit = "ms", LEAST, LIVE(LIVE_UDP, HOT_GAP) },
+	{ "handoff-udp-stall", .unit = "ms", LEAST, LIVE(LIVE_UDP, HOT_STALL) },
+	{ "handoff-10k", .unit = "ms", LEAST, LIVE(LIVE_BULK, BULK_TIME) },
+	{ "handoff-10k-router", .unit = "ms", LEAST, LIVE(LIVE_BULK, BULK_ROUTER) },
+	{ "handoff-10k-others", .unit = "", LIVE(LIVE_BULK, BULK_OTHERS) },
+	{ "handoff-10k-cpu", .unit = "us", LEAST, LIVE(LIVE_CPU, CPU_MANY) },
+	{ "handoff-rate-still", .unit = "M/s", LIVE(LIVE_RATE, RATE_STILL) },
+	{ "handoff-rate-moving", .unit = "M/s", LIVE(LIVE_RATE, RATE_MOVING) },
 };
 
 #define AT_LEAST(bound, hope) .target = bound, .aim = hope
@@ -122,6 +141,16 @@ static const struct target targets[] = {
 	{ "RTT, AF_XDP spinning / UDP spinning", "rtt-xsk-spin", "rtt-udp-spin", .target = 0 },
 	{ "RTT, AF_XDP sleeping / UDP epoll", "rtt-xsk-sleep", "rtt-udp-epoll", .target = 0 },
 	{ "idle router, % of a core", "idle-router", NULL, AT_MOST(1, 1) },
+	{ "10,000 sessions move in one command, ms", "handoff-10k", NULL, AT_MOST(1000, 1000) },
+	{ "others' answers meanwhile / before", "handoff-10k-others", NULL, AT_LEAST(0.9, 0.9) },
+	{ "answers while 1000 sessions a second move / still", "handoff-rate-moving", "handoff-rate-still",
+	  .target = 0 },
+	{ "handoff, transport udp / xdp", "handoff-udp", "handoff-xdp", .target = 0 },
+	{ "UDP: handing a message over, us of a core", .over = "udp-handoff", .less = "udp-receive" },
+	{ "a session's handoff, alone / a message's", "handoff-xdp-cpu", "udp-handoff",
+	  .less = "udp-receive" },
+	{ "a session's handoff, one of 10,000 / a message's", "handoff-10k-cpu", "udp-handoff",
+	  .less = "udp-receive" },
 	{},
 };
 
@@ -164,13 +193,16 @@ static int sample_take(struct bench *b, const struct row *row, struct result *re
 	struct sample *sample = &result->samples[result->n_samples];
 	char why[LAB_WHY_LEN] = "";
 	struct noise before, after;
+	double foreign_percent;
 	int ret;
 
 	memset(sample, 0, sizeof(*sample));
 	noise_read(&before);
 	ret = row->sample(b, row, sample, why);
 	noise_read(&after);
-	sample->foreign_percent = noise_percent(&before, &after);
+	foreign_percent = noise_percent(&before, &after);
+	if (foreign_percent > sample->foreign_percent) /* of a run of before the sample has its own */
+		sample->foreign_percent = foreign_percent;
 	if (!ret)
 		result->n_samples++;
 	else if (ret != -EINTR)
@@ -189,6 +221,7 @@ static int round_run(struct bench *b, const struct row *const *chosen,
 	unsigned int i, n_all = results->n_rows * b->profile.rounds;
 	int ret = 0;
 
+	b->round = round + 1;
 	for (i = 0; i < results->n_rows && !ret; i++) {
 		options->progress(round * results->n_rows + i, n_all, chosen[i]->name);
 		ret = bench_sleep(b, 0);
