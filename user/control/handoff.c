@@ -10,6 +10,7 @@
 #include "route.h"
 
 #define HANDOFFS_MAX 65536 /* under way; others of a move wait for a place. A power of two */
+#define PLACES_KEPT 4096   /* of them for what is not paused, see handoffs_pause() */
 #define BUCKETS 16384
 #define ANSWER_MS 1000	   /* a worker that is asked to expect a session answers within */
 #define NS_PER_MS 1000000ULL
@@ -70,7 +71,7 @@ struct handoffs {
 	struct handoff_list phases[PHASE_MAX];
 	struct handoff_list buckets[BUCKETS];
 	TAILQ_HEAD(, move) moves;
-	bool in_grace, stopped;
+	bool in_grace, stopped, paused;
 };
 
 int handoffs_open(struct handoffs **out, const struct handoffs_params *params)
@@ -117,6 +118,21 @@ void handoffs_workers(struct handoffs *h, uint64_t from, uint64_t to)
 {
 	h->from = from;
 	h->to = to;
+}
+
+void handoffs_pause(struct handoffs *h, bool paused)
+{
+	h->paused = paused;
+}
+
+bool handoffs_under_way(const struct handoffs *h)
+{
+	int phase;
+
+	for (phase = PHASE_TO_BEGIN + 1; phase < PHASE_MAX; phase++)
+		if (!TAILQ_EMPTY(&h->phases[phase]))
+			return true;
+	return false;
 }
 
 void handoffs_stop(struct handoffs *h)
@@ -299,22 +315,34 @@ static void handoff_add(struct handoffs *h, struct move *move, const struct hand
 
 /* --- phases --- */
 
+/* Those that wait while it is paused leave room for those that it is paused for. */
+static uint32_t places_kept(const struct handoff_wish *wish)
+{
+	return wish->from == HANDOFF_FROM_OWNER ? PLACES_KEPT : 0;
+}
+
 static void moves_feed(struct handoffs *h)
 {
 	struct move *move;
 
 	TAILQ_FOREACH(move, &h->moves, link)
-		while (move->next < move->report.n && h->n_free)
+		while (move->next < move->report.n && h->n_free > places_kept(&move->wishes[move->next]))
 			handoff_add(h, move, &move->wishes[move->next++]);
 }
 
 /* Some end at once, and give the next of their session its turn. */
 static void handoffs_begin(struct handoffs *h)
 {
-	struct handoff *o;
+	struct handoff *o, *next;
 
-	while ((o = TAILQ_FIRST(&h->phases[PHASE_TO_BEGIN])))
+	for (o = TAILQ_FIRST(&h->phases[PHASE_TO_BEGIN]); o; o = next) {
+		next = TAILQ_NEXT(o, link);
+		if (h->paused && !o->direct)
+			continue;
 		handoff_begin(h, o);
+		if (!next) /* it may have given the next of its session its turn */
+			next = h->paused ? NULL : TAILQ_FIRST(&h->phases[PHASE_TO_BEGIN]);
+	}
 }
 
 /* Who finds no room in a worker's ring waits; the others go on. */

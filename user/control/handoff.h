@@ -82,6 +82,13 @@ void handoffs_grace_over(struct handoffs *handoffs);
 /* Does what can be done now. Returns after how many ms it wants to be called again at the latest; -1: nothing is under way. */
 int handoffs_step(struct handoffs *handoffs);
 
+/*
+ * While it is paused no handoff begins, but for those from a given worker; those under way go on. For changes of the `hash` default, by
+ * which the old owner of a session without a route is known.
+ */
+void handoffs_pause(struct handoffs *handoffs, bool paused);
+bool handoffs_under_way(const struct handoffs *handoffs);
+
 /* From now on handoffs_move() refuses; what is under way goes on. */
 void handoffs_stop(struct handoffs *handoffs);
 bool handoffs_idle(const struct handoffs *handoffs);

@@ -36,6 +36,7 @@ struct change_run {
 	uint64_t asked;	   /* workers whose word is awaited, a bit each */
 	uint8_t answer;	   /* by this mail */
 	uint64_t until_ns; /* for so long; 0 = for ever */
+	bool (*until)(const struct change_run *run); /* or until this is true; NULL = never */
 	uint64_t spread;   /* the workers that the default shall know */
 	struct xsr_bucket buckets[XSR_BUCKETS_MAX]; /* as they will be */
 	struct wishes wishes;
@@ -115,6 +116,25 @@ static enum outcome wishes_move(struct change_run *run)
 			    run);
 	wishes_clear(&run->wishes);
 	return ret ? fail(run, "%s", strerror(-ret)) : WAIT;
+}
+
+static bool nothing_under_way(const struct change_run *run)
+{
+	return !handoffs_under_way(run->control->handoffs);
+}
+
+/* Sessions do not begin to move from here on, and those that have begun arrive: who has which is known. */
+static enum outcome stage_pause(struct change_run *run)
+{
+	handoffs_pause(run->control->handoffs, true);
+	run->until = nothing_under_way;
+	return nothing_under_way(run) ? GO_ON : WAIT;
+}
+
+static enum outcome stage_resume(struct change_run *run)
+{
+	handoffs_pause(run->control->handoffs, false);
+	return GO_ON;
 }
 
 static void on_listed(bool incomplete, void *arg)
@@ -363,18 +383,18 @@ static enum outcome stage_even(struct change_run *run)
 typedef enum outcome (*const stage)(struct change_run *run);
 
 static stage stages_add[] = {
-	stage_come, stage_pin, stage_pinned, stage_adopt, stage_spread, stage_settle, stage_strays, stage_move,
-	stage_adopted, NULL,
+	stage_come, stage_pause, stage_pin, stage_pinned, stage_adopt, stage_spread, stage_settle, stage_strays,
+	stage_move, stage_adopted, stage_resume, NULL,
 };
 
 static stage stages_drain[] = {
-	stage_leave, stage_adopt, stage_spread, stage_settle, stage_strays, stage_move, stage_adopted,
-	stage_routes, NULL,
+	stage_leave, stage_pause, stage_adopt, stage_spread, stage_settle, stage_strays, stage_move, stage_adopted,
+	stage_resume, stage_routes, NULL,
 };
 
 static stage stages_remove[] = {
-	stage_leave, stage_adopt, stage_spread, stage_settle, stage_strays, stage_move, stage_adopted,
-	stage_routes, stage_empty, stage_end, stage_remove, NULL,
+	stage_leave, stage_pause, stage_adopt, stage_spread, stage_settle, stage_strays, stage_move, stage_adopted,
+	stage_resume, stage_routes, stage_empty, stage_end, stage_remove, NULL,
 };
 
 static stage stages_rebalance[] = { stage_weigh, stage_even, NULL };
@@ -456,7 +476,7 @@ static enum outcome overdue(struct change_run *run)
 
 static enum outcome run_wait(struct change_run *run)
 {
-	if (run->over)
+	if (run->over || (run->until && run->until(run)))
 		return GO_ON;
 	if (run->until_ns && control_clock_ns() >= run->until_ns)
 		return overdue(run);
@@ -472,6 +492,7 @@ static enum outcome run_stage(struct change_run *run)
 	} else {
 		run->begun = true;
 		run->over = false;
+		run->until = NULL;
 		run->until_ns = 0;
 		run->asked = 0;
 		outcome = (*run->stages)(run);
@@ -488,6 +509,7 @@ static void run_end(struct control *c, bool failed)
 	struct change_run *run = c->membership.run;
 
 	adopted_tell(run);
+	stage_resume(run);
 	handoffs_workers(c->handoffs, c->workers->serving, c->membership.spread);
 	c->membership.run = NULL;
 	run->change.done(&run->change, failed, run->change.arg);
