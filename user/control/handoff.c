@@ -278,6 +278,7 @@ static void handoff_begin(struct handoffs *h, struct handoff *o)
 {
 	int owner = o->direct ? o->from : route_owner(h->p.maps, o->service, o->id);
 
+	o->token = ++h->n_tokens * HANDOFFS_MAX + (o - h->all); /* now: they grow in the order that sessions move in */
 	if (!is_among(h->to, o->to)) {
 		handoff_end(h, o, "no such worker runs, or it is drained");
 	} else if (owner == o->to) {
@@ -289,6 +290,23 @@ static void handoff_begin(struct handoffs *h, struct handoff *o)
 		o->from = owner;
 		phase_enter(h, o, PHASE_TO_EXPECT, ANSWER_MS);
 	}
+}
+
+/* Behind those of its session; but one that the pause is for goes before one that waits for the pause's end. */
+static void handoff_queue(struct handoffs *h, struct handoff *o)
+{
+	struct handoff *first = session_first(h, o);
+
+	TAILQ_INSERT_TAIL(&h->phases[PHASE_TURN], o, link);
+	if (first && o->direct && first->phase == PHASE_TO_BEGIN) {
+		phase_enter(h, first, PHASE_TURN, 0);
+		TAILQ_INSERT_BEFORE(first, o, chain);
+	} else {
+		TAILQ_INSERT_TAIL(bucket(h, o), o, chain);
+		if (first)
+			return;
+	}
+	phase_enter(h, o, PHASE_TO_BEGIN, 0);
 }
 
 /* A place for the wish, in its turn. */
@@ -304,13 +322,9 @@ static void handoff_add(struct handoffs *h, struct move *move, const struct hand
 		.to = wish->worker,
 		.from = wish->from,
 		.direct = wish->from != HANDOFF_FROM_OWNER,
-		.token = ++h->n_tokens * HANDOFFS_MAX + place,
 		.phase = PHASE_TURN,
 	};
-	TAILQ_INSERT_TAIL(&h->phases[PHASE_TURN], o, link);
-	TAILQ_INSERT_TAIL(bucket(h, o), o, chain);
-	if (session_first(h, o) == o)
-		phase_enter(h, o, PHASE_TO_BEGIN, 0);
+	handoff_queue(h, o);
 }
 
 /* --- phases --- */
