@@ -9,14 +9,16 @@
 #include <string.h>
 
 #include "clock.h"
+#include "histogram.h"
 #include "live.h"
 #include "load_child.h"
 
 #define SESSIONS 10000
 #define WINDOW 256
-#define MESSAGES 2               /* of each session, before */
-#define STEP_NS (20 * NS_PER_MS) /* one by one: twice as many as fit into the window, if each takes so long  \
-				  */
+#define MESSAGES 2 /* of each session, before */
+#define STEP_NS                                                                                              \
+	(20 * NS_PER_MS) /* one by one: twice as many as fit into the window, if each takes so long          \
+			  */
 
 /* Every session becomes known to its worker. */
 static int states_make(struct bench *b, const struct live_run *run, char why[LAB_WHY_LEN])
@@ -44,8 +46,8 @@ static int cpu_read(const struct live *live, uint64_t *ns, char why[LAB_WHY_LEN]
 struct moves {
 	uint32_t n; /* sessions, each time */
 	unsigned int n_times;
-	double cpu_us;    /* of one session's handoff */
-	double router_ms; /* of one time */
+	double cpu_us; /* of one session's handoff */
+	struct histogram router_ns;
 };
 
 static int moves_make(struct bench *b, struct live *live, struct moves *m, char why[LAB_WHY_LEN])
@@ -58,7 +60,7 @@ static int moves_make(struct bench *b, struct live *live, struct moves *m, char 
 		ret = live_move(live, m->n, &move, why);
 		if (ret)
 			break;
-		m->router_ms += move.router_ms / m->n_times;
+		histogram_add(&m->router_ns, move.router_ms * NS_PER_MS);
 		ret = bench_sleep(b, 0);
 	}
 	return ret;
@@ -87,7 +89,8 @@ static int both_measure(struct bench *b, const struct live_run *run, struct live
 	int ret = moves_measure(b, live, &one, why);
 
 	if (!ret)
-		ret = live_run_way(b, run, live, one.router_ms * NS_PER_MS, figures[CPU_ONE].mode, why);
+		ret = live_run_way(b, run, live, histogram_percentile(&one.router_ns, 500),
+				   figures[CPU_ONE].mode, why);
 	if (!ret)
 		ret = moves_measure(b, live, &many, why);
 	figures[CPU_ONE].value = one.cpu_us;
