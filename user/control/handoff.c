@@ -13,6 +13,7 @@
 #define PLACES_KEPT 4096   /* of them for what is not paused, see handoffs_pause() */
 #define BUCKETS 16384
 #define ANSWER_MS 1000	   /* a worker that is asked to expect a session answers within */
+#define LOCK_MS 10000	   /* another command does not change routes for longer */
 #define NS_PER_MS 1000000ULL
 #define PROGRESS_NS (100 * NS_PER_MS)
 #define STEP_MS 20	   /* between looks at deadlines and full rings */
@@ -71,6 +72,7 @@ struct handoffs {
 	struct handoff_list phases[PHASE_MAX];
 	struct handoff_list buckets[BUCKETS];
 	TAILQ_HEAD(, move) moves;
+	uint64_t refreshed_ns; /* see ready_refresh() */
 	bool in_grace, stopped, paused;
 };
 
@@ -391,14 +393,30 @@ static void early_give(struct handoffs *h)
 			o->early = mail_send(h, o->from, MAIL_GIVE_EARLY, o);
 }
 
+/* Another command changes routes, and may take long: the new owners are told to expect their sessions for longer. */
+static void ready_refresh(struct handoffs *h)
+{
+	struct handoff *o;
+
+	if (h->now_ns - h->refreshed_ns < h->p.fence_ms * NS_PER_MS / 4)
+		return;
+	h->refreshed_ns = h->now_ns;
+	TAILQ_FOREACH(o, &h->phases[PHASE_READY], link)
+		mail_send(h, o->to, MAIL_EXPECT, o);
+}
+
 /* From here on the session's messages go to the new owner, which holds them. */
 static void routes_store(struct handoffs *h)
 {
 	struct handoff *o;
 	const char *why;
 
-	if (TAILQ_EMPTY(&h->phases[PHASE_READY]) || maps_trylock(h->p.maps))
-		return; /* another command changes routes: soon */
+	if (TAILQ_EMPTY(&h->phases[PHASE_READY]))
+		return;
+	if (maps_trylock(h->p.maps)) {
+		ready_refresh(h);
+		return;
+	}
 	while ((o = TAILQ_FIRST(&h->phases[PHASE_READY]))) {
 		why = o->direct ? NULL : route_store(h, o);
 		if (why) {
@@ -435,17 +453,28 @@ void handoffs_grace_over(struct handoffs *h)
 	phase_move_all(h, PHASE_IN_GRACE, PHASE_TO_GIVE);
 }
 
+static const char *overdue_why(enum phase phase)
+{
+	switch (phase) {
+	case PHASE_TO_EXPECT:
+	case PHASE_EXPECTING:
+		return "the new owner does not answer: nothing was changed";
+	case PHASE_READY:
+		return "another command keeps the routes locked: nothing was changed";
+	default:
+		return "the new owner does not say that it took the session";
+	}
+}
+
 static void overdue_end(struct handoffs *h, enum phase phase)
 {
 	struct handoff *o, *next;
-	bool unchanged = phase <= PHASE_READY;
 
 	for (o = TAILQ_FIRST(&h->phases[phase]); o && o->until_ns <= h->now_ns; o = next) {
 		next = TAILQ_NEXT(o, link);
-		if (unchanged)
+		if (phase <= PHASE_READY)
 			mail_send(h, o->to, MAIL_CANCEL, o);
-		handoff_end(h, o, unchanged ? "the new owner does not answer: nothing was changed" :
-					      "the new owner does not say that it took the session");
+		handoff_end(h, o, overdue_why(phase));
 	}
 }
 
@@ -493,7 +522,7 @@ void handoffs_mail(struct handoffs *h, const struct mail *mail)
 		return; /* it was given up meanwhile */
 	h->now_ns = h->p.clock_ns();
 	if (mail->type == MAIL_READY && o->phase == PHASE_EXPECTING)
-		phase_enter(h, o, PHASE_READY, 0);
+		phase_enter(h, o, PHASE_READY, LOCK_MS);
 	else if (mail->type == MAIL_REFUSED && o->phase == PHASE_EXPECTING)
 		handoff_end(h, o, "the new owner has no room for it: its table is full; raise `sessions`");
 	else if (mail->type == MAIL_TAKEN && o->phase > PHASE_READY)
@@ -514,6 +543,7 @@ int handoffs_step(struct handoffs *h)
 	mails_send(h, PHASE_TO_GIVE, MAIL_GIVE);
 	overdue_end(h, PHASE_TO_EXPECT);
 	overdue_end(h, PHASE_EXPECTING);
+	overdue_end(h, PHASE_READY);
 	overdue_end(h, PHASE_TO_GIVE);
 	overdue_end(h, PHASE_GIVING);
 	moves_report(h);

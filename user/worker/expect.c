@@ -12,6 +12,8 @@ bool expect_session(struct xsr_worker *w, const struct mail *mail)
 	struct session *session = session_find(w->sessions, mail->service, mail->id);
 	const bool known = session;
 
+	if (session && session->state != SESSION_HELD && session->token >= mail->token)
+		return true; /* told again, while its fence was on the way: it has come already */
 	if (!session)
 		session = session_make(w, mail->service, mail->id);
 	if (!session || session->state == SESSION_RELEASING)
@@ -52,7 +54,10 @@ void expect_cancel(struct xsr_worker *w, const struct mail *mail)
 	if (!session)
 		return;
 	session->token = 0;
-	state_enter(w, session, SESSION_RELEASING);
+	if (session->hold.n)
+		state_enter(w, session, SESSION_RELEASING);
+	else
+		session_remove(w, session);
 }
 
 /* The handler's bytes in one piece. */

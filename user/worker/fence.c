@@ -69,7 +69,7 @@ void state_enter(struct xsr_worker *w, struct session *session, enum session_sta
 		session->until_ns = w->now_ns + GONE_NS;
 }
 
-static void session_remove(struct xsr_worker *w, struct session *session)
+void session_remove(struct xsr_worker *w, struct session *session)
 {
 	hold_clear(w->fences.pool, &session->hold);
 	state_enter(w, session, SESSION_ACTIVE);

@@ -28,6 +28,8 @@ struct mail_fence {
 void state_enter(struct xsr_worker *w, struct session *session, enum session_state state);
 /* As if it had just come into the table; ACTIVE. */
 void session_renew(struct xsr_worker *w, struct session *session);
+/* Out of the table, with what it held. */
+void session_remove(struct xsr_worker *w, struct session *session);
 /* A place in the table, if need be that of a session that has gone; NULL if it is full. */
 struct session *session_make(struct xsr_worker *w, uint32_t service, uint64_t id);
 /* Logs that it lost its state; those that are too many for a second are summed up. */
