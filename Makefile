@@ -45,6 +45,8 @@ CMD_OBJ := $(CMD_SRC:%.c=$(OUT)/obj/%.o)
 
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(OUT)/%)
+TSAN_SRC := $(wildcard tests/tsan/test_*.c)
+TSAN_BIN := $(TSAN_SRC:%.c=$(OUT)/%)
 PROG_SRC := $(wildcard tests/prog/test_*.c)
 PROG_BIN := $(PROG_SRC:%.c=$(OUT)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -79,7 +81,7 @@ $(OUT)/git_rev.h: FORCE
 	@mkdir -p $(@D)
 	@echo '#define XSR_GIT_REV "$(GIT_REV)"' | cmp -s - $@ || echo '#define XSR_GIT_REV "$(GIT_REV)"' > $@
 $(OUT)/obj/user/worker/version.o: $(OUT)/git_rev.h
-$(OUT)/obj/user/worker/version.o $(OUT)/san/user/worker/version.o: ALL_CFLAGS += -I$(OUT)
+$(OUT)/obj/user/worker/version.o $(OUT)/san/user/worker/version.o $(OUT)/tsan/user/worker/version.o: ALL_CFLAGS += -I$(OUT)
 .PHONY: FORCE
 FORCE:
 
@@ -124,6 +126,24 @@ $(OUT)/tests/unit/%: $(OUT)/san/tests/unit/%.o $(OUT)/san/libxsr.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka $(LDLIBS)
 
+# -Wno-tsan: it does not know fences; the only one stands between the control thread and the kernel.
+TSAN := -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
+TSAN_OBJ := $(patsubst %.c,$(OUT)/tsan/%.o,$(LIB_SRC))
+
+$(OUT)/tsan/%.o: %.c | $(SKEL)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TSAN) -Itests/unit -O1 -MMD -MP -c $< -o $@
+$(OUT)/tsan/user/worker/version.o: $(OUT)/git_rev.h
+
+$(OUT)/tsan/libxsr.a: $(TSAN_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(OUT)/tests/tsan/%: $(OUT)/tsan/tests/tsan/%.o $(OUT)/tsan/libxsr.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TSAN) -o $@ $^ -lcmocka $(LDLIBS)
+
 $(OUT)/tests/prog/%: $(OUT)/obj/tests/prog/%.o $(OUT)/libxsr.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
@@ -136,9 +156,11 @@ $(OUT)/tests/fuzz/%: tests/fuzz/%.c $(wildcard config/*.[ch] bpf/*.h maps/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) $(INCLUDES) -o $@ $< $(wildcard config/*.c) -lcyaml -lyaml
 
-.PHONY: unit prog e2e fuzz check
+.PHONY: unit tsan prog e2e fuzz check
 unit: $(UNIT_BIN)
 	$(Q)tests/run.sh unit
+tsan: $(TSAN_BIN)
+	$(Q)tests/run.sh tsan
 prog: $(PROG_BIN) all
 	$(Q)tests/run.sh prog
 e2e: all
@@ -146,8 +168,8 @@ e2e: all
 fuzz: $(FUZZ_BIN)
 	$(Q)FUZZ_S=$(FUZZ_S) tests/run.sh fuzz
 check: deps
-	$(Q)$(MAKE) --no-print-directory all $(UNIT_BIN) $(PROG_BIN) $(FUZZ_BIN)
-	$(Q)FUZZ_S=$(FUZZ_S) tests/run.sh unit prog e2e fuzz
+	$(Q)$(MAKE) --no-print-directory all $(UNIT_BIN) $(TSAN_BIN) $(PROG_BIN) $(FUZZ_BIN)
+	$(Q)FUZZ_S=$(FUZZ_S) tests/run.sh unit tsan prog e2e fuzz
 
 .PHONY: demo bench vm
 demo: deps

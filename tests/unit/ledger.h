@@ -30,7 +30,7 @@ struct ledger {
 	unsigned int n_sessions;
 	uint32_t n_max;		       /* messages of a session and a lane */
 	bool strict;		       /* no hang was longer than the fence is waited for */
-	atomic_uint n_served, n_sessionless;
+	atomic_uint n_served;
 	atomic_uint n_restarts;	       /* states that were begun anew */
 	atomic_bool is_wrong;
 	char wrong[256];	       /* what was noticed first */

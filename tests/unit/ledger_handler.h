@@ -153,14 +153,12 @@ static inline enum xsr_verdict app_message(void *context, struct xsr_session *se
 		ledger_wrong(ledger, "worker %u is given a broken message", app->worker);
 		return XSR_RELEASE;
 	}
-	if (!session) {
-		atomic_fetch_add(&ledger->n_sessionless, 1);
-	} else {
-		state = app_state(app, session);
-		if (!state)
-			return XSR_RELEASE;
-		state_serve(app, state, p);
+	state = session ? app_state(app, session) : NULL;
+	if (!state) {
+		ledger_wrong(ledger, "worker %u serves a message of session %u without it", app->worker, p->index);
+		return XSR_RELEASE;
 	}
+	state_serve(app, state, p);
 	ledger_serve(ledger, p->index, p->lane, payload_number(p), app->worker);
 	if (chance_of(&app->chance, 30))
 		return XSR_RELEASE;

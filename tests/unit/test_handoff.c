@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "balance.h"
 #include "chance.h"
 #include "fake_control.h"
 #include "world.h"
@@ -381,94 +382,6 @@ static bool run_round(struct run *r)
 
 /* --- at the end --- */
 
-/* Where sums do not add up, says which. */
-static void expect(struct run *r, bool holds, const char *what, uint64_t a, uint64_t b)
-{
-	if (!holds)
-		ledger_wrong(&r->world.ledger, "%s: %llu, %llu", what, (unsigned long long)a, (unsigned long long)b);
-}
-
-static void expect_equal(struct run *r, const char *what, uint64_t a, uint64_t b)
-{
-	expect(r, a == b, what, a, b);
-}
-
-static void check_messages(struct run *r)
-{
-	struct world *w = &r->world;
-	uint64_t lost = ledger_n_sent(&w->ledger) - w->ledger.n_served, dropped = net_n_dropped(&w->net);
-	uint64_t overflow = world_count(w, XSR_WORKER_STAT_HOLD_OVERFLOW), stale = world_count(w, XSR_WORKER_STAT_STALE);
-
-	expect_equal(r, "messages that were not served, and those that were counted as lost", lost,
-		     dropped + overflow + stale);
-	expect_equal(r, "frames that are broken", world_count(w, XSR_WORKER_STAT_BAD_FRAME), 0);
-	expect_equal(r, "messages without an ID", world_count(w, XSR_WORKER_STAT_NO_ID), 0);
-	expect_equal(r, "messages without a session", world_count(w, XSR_WORKER_STAT_SESSIONS_FULL),
-		     w->ledger.n_sessionless);
-	expect_equal(r, "messages without a session", w->ledger.n_sessionless, 0);
-	if (!r->kind->overflow)
-		expect_equal(r, "holds that were full", overflow, 0);
-	if (w->ledger.strict)
-		expect_equal(r, "messages that came late", stale, 0);
-}
-
-static void check_states(struct run *r)
-{
-	struct world *w = &r->world;
-	uint64_t failures = w->p.app.n_give_failures + w->p.app.n_take_failures;
-	uint64_t no_fence = world_count(w, XSR_WORKER_STAT_NO_FENCE), late = world_count(w, XSR_WORKER_STAT_LATE_FENCE);
-	uint64_t refused = world_count(w, XSR_WORKER_STAT_STATE_REFUSED), restarts = w->ledger.n_restarts;
-
-	/* One that hung through two handoffs forgets for the second what it had before the first, though that comes to nothing. */
-	if (!w->ledger.strict)
-		no_fence += r->control.moves.sum.n_failed;
-	expect(r, restarts <= no_fence + refused, "states begun anew, and those that were counted as lost", restarts,
-	       no_fence + refused);
-	expect_equal(r, "states that the handler failed to read or write, and those that were counted", failures, refused);
-	expect(r, refused == 0 || r->kind->refuses, "states refused", refused, 0);
-	if (!w->ledger.strict)
-		return;
-	expect_equal(r, "fences that did not come", no_fence, 0);
-	if (!r->kind->crowded) /* who gave a session up early may have forgotten that when it is asked again */
-		expect_equal(r, "fences that came late", late, 0);
-	expect_equal(r, "moves without state", r->control.moves.sum.n_without_state, failures);
-}
-
-static void check_route(struct run *r, uint32_t i)
-{
-	const struct moves *m = &r->control.moves;
-
-	if (m->expected[i].owner == fake_route(r->world.maps, i).target && m->expected[i].n_moves == moves_of_route(m, i))
-		return;
-	ledger_wrong(&r->world.ledger, "session %u is at worker %u after %u moves, not at %u after %u", i,
-		     fake_route(r->world.maps, i).target, moves_of_route(m, i), m->expected[i].owner,
-		     m->expected[i].n_moves);
-}
-
-static void check_moves(struct run *r)
-{
-	const struct moves *m = &r->control.moves;
-	const struct handoff_report *sum = &m->sum;
-	uint64_t of_routes = moves_of_routes(m);
-	uint32_t i;
-
-	expect_equal(r, "requests, and those that have ended", m->n_requests, m->n_ended);
-	expect_equal(r, "moves that were asked for, and those that ended", m->n_wishes, sum->n);
-	if (!r->world.ledger.strict) {
-		expect(r, of_routes >= sum->n_moved && of_routes <= sum->n_moved + sum->n_failed,
-		       "changes of routes, and moves", of_routes, sum->n_moved);
-		return;
-	}
-	expect_equal(r, "changes of routes, and moves", of_routes, sum->n_moved);
-	expect_equal(r, "moves, and sessions taken over", sum->n_moved, world_count(&r->world, XSR_WORKER_STAT_HANDOFFS_IN));
-	if (r->kind->crowded)
-		return;
-	expect_equal(r, "moves, and sessions given up", sum->n_moved, world_count(&r->world, XSR_WORKER_STAT_HANDOFFS_OUT));
-	expect_equal(r, "moves that failed, and those to nowhere", sum->n_failed, m->n_void);
-	for (i = 0; i < r->world.p.n_sessions; i++)
-		check_route(r, i);
-}
-
 /* Each session stands once in the tables, at its owner, and what had gone is forgotten. */
 static void check_tables(struct run *r)
 {
@@ -482,25 +395,33 @@ static void check_tables(struct run *r)
 		return;
 	for (i = 0; i < w->p.n_workers; i++) {
 		n += session_count(w->workers.at[i]->sessions);
-		expect(r, TAILQ_EMPTY(&w->workers.at[i]->fences.gone), "a worker remembers who has gone", i, 0);
+		balance_equal(w, "sessions that a worker remembers to have gone",
+			      !TAILQ_EMPTY(&w->workers.at[i]->fences.gone), 0);
 	}
-	if (w->ledger.strict)
-		expect_equal(r, "sessions, and those in the tables", w->p.n_sessions, n);
-	for (i = 0; i < w->p.n_sessions && w->ledger.strict; i++) {
-		expect_equal(r, "times that a session is listed", r->control.listed[i], 1);
-		expect_equal(r, "who has it, and who should", r->control.listed_by[i], fake_route(w->maps, i).target);
+	if (!w->ledger.strict)
+		return;
+	balance_equal(w, "sessions, and those in the tables", w->p.n_sessions, n);
+	for (i = 0; i < w->p.n_sessions; i++) {
+		balance_equal(w, "times that a session is listed", r->control.listed[i], 1);
+		balance_equal(w, "who has it, and who should", r->control.listed_by[i], fake_route(w->maps, i).target);
 	}
-	expect(r, !w->ledger.strict || !r->control.n_incomplete, "rosters that are incomplete", r->control.n_incomplete, 0);
+	balance_equal(w, "rosters that are incomplete", r->control.n_incomplete, 0);
 }
 
 static bool run_schedule(struct run *r)
 {
+	const struct balance balance = {
+		.world = &r->world,
+		.moves = &r->control.moves,
+		.overflows = r->kind->overflow,
+		.refuses = r->kind->refuses,
+		.crowded = r->kind->crowded,
+	};
+
 	/* All are known where they are, so that a table that is full is so because of moves. */
 	if (!run_round(r) || !run_busy(r) || !run_rest(r) || !run_round(r))
 		return false;
-	check_messages(r);
-	check_states(r);
-	check_moves(r);
+	balance_check(&balance);
 	check_tables(r);
 	return !r->world.ledger.is_wrong;
 }

@@ -328,7 +328,7 @@ static void who_has_mail_may_not_sleep(void **state)
 
 /* --- two threads, one of which really sleeps --- */
 
-#define N_MAILS 50000
+#define N_MAILS 30000
 #define SEEN_NS NS_PER_S
 
 struct sleeper {

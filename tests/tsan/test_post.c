@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The same tests, built with the thread sanitizer. */
+#include "../unit/test_post.c"
