@@ -72,7 +72,7 @@ N_HANDOFFS=0
 step "$MANY sessions in one command, while others are served"
 load 10.77.0.1:5000 --sessions $MANY --messages $((MANY * 2)) --window 256 --owners 2
 assert_load_exact
-load_start others 10.77.0.1:5000 --first $((OTHERS)) --sessions 200 --owners 2 --rate $RATE --seconds 300
+load_start others 10.77.0.1:5000 --first $((OTHERS)) --sessions 200 --owners 2 --rate $RATE --window 512 --seconds 300
 sleep 0.5
 many_move 1
 many_are 2 1 2 1

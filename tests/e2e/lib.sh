@@ -212,6 +212,11 @@ router_end() { # SIGNAL
 	ROUTER=
 }
 
+# Warnings in its log, but for those of a worker that a busy host kept waiting for a second.
+router_warnings() {
+	grep warning "$TMP/router.log" | grep -vE 'worker [0-9]+ (hangs: |goes on after [0-9]{1,2}\.[0-9] s)'
+}
+
 router_stop() {
 	router_end TERM
 	assert_eq "the router's exit status" 0 "$STATUS"
