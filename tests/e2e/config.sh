@@ -3,6 +3,7 @@
 # The router's file: what is wrong in it is named with its line and nothing is applied; SIGHUP applies what differs and
 # nothing else, under traffic; SIGTERM ends the router at once and leaves the device as it was found.
 . "$(dirname "$0")/lib.sh"
+[ -z "${XSR_VM:-}" ] || skip "what a configuration may say does not depend on the kernel"
 
 END_MS=$((2000 * SLOWER))
 
