@@ -114,7 +114,7 @@ static void control_wait(struct threads *t)
 	struct pollfd fd = { .fd = post->fd, .events = POLLIN };
 
 	post_awake(post);
-	control_turn(&t->control, true);
+	fake_control_turn(&t->control, true);
 	if (post_sleep(post))
 		poll(&fd, 1, 1);
 }
@@ -143,7 +143,7 @@ static void control_run(struct threads *t, unsigned int n_workers, uint64_t ns)
 		if (chance_of(&t->chance, 50))
 			sessions_move(t, n_workers);
 		if (!t->control.listing && chance_of(&t->chance, 5))
-			control_list(&t->control);
+			fake_list(&t->control);
 		control_wait(t);
 	}
 }
@@ -164,7 +164,7 @@ static void control_rest(struct threads *t, bool (*is_over)(struct threads *t))
 
 static bool moves_are_over(struct threads *t)
 {
-	return control_rests(&t->control);
+	return fake_control_rests(&t->control);
 }
 
 static bool others_have_parted(struct threads *t)
@@ -177,7 +177,7 @@ static bool messages_are_served(struct threads *t)
 {
 	struct world *w = &t->world;
 
-	return control_rests(&t->control) && ledger_n_sent(&w->ledger) == w->ledger.n_served + net_n_dropped(&w->net);
+	return fake_control_rests(&t->control) && ledger_n_sent(&w->ledger) == w->ledger.n_served + net_n_dropped(&w->net);
 }
 
 /* --- who comes and leaves --- */
@@ -236,7 +236,7 @@ static void threads_open(struct threads *t)
 	world_open(&t->world, &params, &t->chance);
 	for (i = 0; i < LATECOMER; i++)
 		world_worker_add(&t->world, i);
-	control_open(&t->control, &t->world, clock_now_ns);
+	fake_control_open(&t->control, &t->world, clock_now_ns);
 }
 
 static void threads_start(struct threads *t)
@@ -289,7 +289,7 @@ static void threads_move_sessions_without_a_race(void **state)
 		fail_msg("%s", t.world.ledger.wrong);
 	assert_in_range(t.control.moves.sum.n_moved, 100, UINT32_MAX); /* else nothing was tested */
 	assert_in_range(t.world.ledger.n_served, 1000, UINT32_MAX);
-	control_close(&t.control);
+	fake_control_close(&t.control);
 	world_close(&t.world);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The maps of an instance without a kernel: one service of our frames, whose routes are all in the dense table. */
+/* The maps of an instance without a kernel: one service of our frames, whose routes are all in the dense table, `hash` by default. */
 #ifndef XSR_TEST_FAKE_MAPS_H
 #define XSR_TEST_FAKE_MAPS_H
 
@@ -35,6 +35,7 @@ static inline struct xsr_service *fake_services(uint32_t n_routes)
 
 	service->dense_len = n_routes;
 	service->node = FAKE_NODE;
+	service->default_action = XSR_ACTION_HASH;
 	snprintf(service->name, sizeof(service->name), "model");
 	if (rule_compile("xsr", service, why, sizeof(why)))
 		abort();

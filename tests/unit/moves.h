@@ -27,7 +27,7 @@ static inline void moves_open(struct moves *m, struct world *world, struct hando
 	*m = (struct moves){ .world = world, .handoffs = handoffs };
 	m->expected = calloc(world->p.n_sessions, sizeof(*m->expected));
 	for (i = 0; i < world->p.n_sessions; i++)
-		m->expected[i].owner = fake_route(world->maps, i).target;
+		m->expected[i].owner = world_owner(world, i);
 }
 
 static inline void moves_close(struct moves *m)

@@ -17,6 +17,7 @@
 #include "maps.h"
 #include "payload.h"
 #include "ring.h"
+#include "socket.h"
 
 #define NET_WORKERS_MAX 4
 #define NET_POLL_MAX 8
@@ -172,16 +173,27 @@ static inline bool lane_begin(struct net_lane *lane)
 	return true;
 }
 
-static inline void lane_read(struct net *net, struct net_lane *lane)
+/* By the session's route, else by the default; the stamp of that is 0. */
+static inline int lane_target(const struct net *net, const struct net_frame *frame, uint16_t *generation)
 {
-	const struct xsr_route *word = &net->maps->dense[lane->frame->payload.index];
 	struct xsr_route route;
 
-	__atomic_load(word, &route, __ATOMIC_ACQUIRE);
-	if (route.action != XSR_ACTION_WORKER || route.target >= net->n_workers)
-		ledger_wrong(net->ledger, "the route of session %u leads nowhere", lane->frame->payload.index);
-	lane->target = route.target % net->n_workers;
-	lane->frame->generation = chance_of(&lane->chance, net->stamp_percent) ? route.generation : 0;
+	__atomic_load(&net->maps->dense[frame->payload.index], &route, __ATOMIC_ACQUIRE);
+	*generation = route.generation;
+	if (route.action == XSR_ACTION_WORKER)
+		return route.target;
+	return route.action == XSR_ACTION_NONE ? bucket_owner(net->maps->buckets, be64toh(frame->payload.frame.id)) : -1;
+}
+
+static inline void lane_read(struct net *net, struct net_lane *lane)
+{
+	uint16_t generation;
+	int target = lane_target(net, lane->frame, &generation);
+
+	if (target < 0 || target >= (int)net->n_workers)
+		ledger_wrong(net->ledger, "messages of session %u go to nobody", lane->frame->payload.index);
+	lane->target = target & (NET_WORKERS_MAX - 1);
+	lane->frame->generation = chance_of(&lane->chance, net->stamp_percent) ? generation : 0;
 	lane->at = LANE_HAS_READ;
 }
 

@@ -19,6 +19,7 @@ struct world_params {
 	uint32_t wire_len, ring_len;
 	bool generic, strict;
 	uint16_t generation;	       /* of all routes when all begins */
+	unsigned int hashed;	       /* percent of the sessions that have no route, but come by the default */
 	unsigned int stamp_percent;
 	struct fake_umem umem;	       /* but for net and chance */
 	struct app_common app;	       /* but for ledger and chance */
@@ -31,21 +32,34 @@ struct world {
 	struct ledger ledger;
 	struct net net;
 	struct workers workers;
+	uint64_t past[XSR_WORKER_STAT_MAX]; /* counted by workers that have left */
 };
+
+static inline void route_begin(struct world *w, uint32_t i)
+{
+	const struct xsr_service *service = &w->maps->services[FAKE_SERVICE];
+
+	if (route_add(w->maps, FAKE_SERVICE, service, w->ledger.sessions[i].id, XSR_ACTION_WORKER, i % w->p.n_owners))
+		abort();
+	w->maps->dense[i].generation = w->p.generation;
+}
 
 static inline void routes_begin(struct world *w, struct chance *chance)
 {
-	const struct xsr_service *service = &w->maps->services[FAKE_SERVICE];
 	uint32_t i;
 
+	buckets_spread(w->maps->buckets, (1ULL << w->p.n_owners) - 1);
 	for (i = 0; i < w->p.n_sessions; i++) {
-		uint64_t id = fake_id(chance_below(chance, 1 << 16), i);
-
-		if (route_add(w->maps, FAKE_SERVICE, service, id, XSR_ACTION_WORKER, i % w->p.n_owners))
-			abort();
-		w->maps->dense[i].generation = w->p.generation;
-		w->ledger.sessions[i].id = id;
+		w->ledger.sessions[i].id = fake_id(chance_below(chance, 1 << 16), i);
+		if (!chance_of(chance, w->p.hashed))
+			route_begin(w, i);
 	}
+}
+
+/* Where the session's messages go now. */
+static inline unsigned int world_owner(const struct world *w, uint32_t i)
+{
+	return route_owner(w->maps, FAKE_SERVICE, w->ledger.sessions[i].id);
 }
 
 /* Joins it to those that are there. */
@@ -70,7 +84,7 @@ static inline void world_worker_add(struct world *w, unsigned int number)
 /* Without workers. */
 static inline void world_open(struct world *w, const struct world_params *params, struct chance *chance)
 {
-	w->p = *params;
+	*w = (struct world){ .p = *params };
 	w->maps = fake_maps_open(params->n_sessions);
 	ledger_open(&w->ledger, params->n_sessions, params->n_max, params->strict);
 	routes_begin(w, chance);
@@ -103,7 +117,7 @@ static inline void world_close(struct world *w)
 /* Of all workers that ever were. */
 static inline uint64_t world_count(const struct world *w, enum xsr_worker_stat stat)
 {
-	uint64_t n = 0;
+	uint64_t n = w->past[stat];
 	unsigned int i;
 
 	for (i = 0; i < w->p.n_workers; i++)

@@ -90,6 +90,8 @@ static enum given session_give(struct xsr_worker *w, const struct give *give)
 
 	if (session && session->token >= give->token)
 		return GIVEN; /* by this already, and it may even have come back since */
+	if (session && session->state == SESSION_HELD && !session->token)
+		state_enter(w, session, SESSION_RELEASING); /* it was held as a new one, and it is here that it begins */
 	if (session && (session->state == SESSION_HELD || session->state == SESSION_RELEASING))
 		return LATER;
 	if (session && session->state == SESSION_GONE)
