@@ -57,6 +57,10 @@ route_is() { # SERVICE ID WORKER GENERATION
 	assert_eq "route" "$1 $2 worker $3 generation $4" "$(xsr route show "$1" "$2")"
 }
 
+handoffs_reach() { [ "$(workers_counter handoffs_in)" -ge "$1" ]; }
+
+ended() { ! kill -0 "$1" 2>/dev/null; }
+
 hosts_make
 router_start <<YAML
 devices: [xe0]
@@ -183,4 +187,19 @@ load_stop others
 assert_load_exact
 say "    $SENT messages, the longest silence of a session $(json_number gap_max_ms "$LOAD") ms"
 assert_handoffs $N_HANDOFFS
+
+step "a service that is deleted while its sessions move leaves no route to the one that takes its place"
+done_quietly xsr service add short udp 10.77.0.1:5002 id xsr default drop
+routes_import short 1000
+awk 'BEGIN { for (k = 1; k <= 20; k++) for (i = 0; i < 1000; i++) print i, "worker", (i + k) % 2 }' >"$TMP/short"
+nsenter --net=$SERVER_NET "$XSR" --name $NAME session move short "$TMP/short" >"$TMP/shorts" 2>&1 9>&- &
+JOBS=($!)
+wait_until handoffs_reach $((N_HANDOFFS + 500)) || wrong "nothing moves"
+done_quietly xsr service delete short
+done_quietly xsr service add next udp 10.77.0.1:5003 id xsr default drop
+wait_until ended "${JOBS[0]}" || wrong "the moves do not end"
+JOBS=()
+say "    $(tail -n 1 "$TMP/shorts")"
+assert_has "what the moves ended with" "failed" "$(<"$TMP/shorts")"
+assert_eq "routes of the new service" 0 "$(xsr route export next | wc -l)"
 router_stop
