@@ -11,6 +11,8 @@
 
 #define SCHEDULES 400
 #define CHANGES_MAX 3 /* wanted at a time */
+#define DRAIN_NS (2000 * NS_PER_MS)
+#define STEP_NS 10000
 
 static unsigned int n_changes, n_changed, n_refused; /* of the run under way */
 
@@ -94,12 +96,13 @@ int router_worker_end(struct xsr_router *router, unsigned int number)
 {
 	struct world *w = &under_way->world;
 	struct xsr_worker *worker = w->workers.at[number];
+	const uint64_t until_ns = now_ns + DRAIN_NS;
 
 	(void)router;
 	lanes_end_polls(under_way);
 	fence_release_all(worker);
-	while (xsr_worker_poll(worker, 0) > 0 || fence_timeout_ms(worker, 1) == 0)
-		;
+	while ((xsr_worker_poll(worker, 0) > 0 || fence_timeout_ms(worker, 1) == 0) && now_ns < until_ns)
+		now_ns += STEP_NS;
 	counters_keep(w, number);
 	w->workers.running &= ~(1ULL << number);
 	w->workers.serving &= ~(1ULL << number);
@@ -136,7 +139,7 @@ static void change_is_done(const struct change *change, bool failed, void *arg)
 
 	n_changed++;
 	n_refused += failed;
-	if (report->n != report->n_done || report->n_without_state)
+	if (report->n != report->n_done || (r->world.ledger.strict && report->n_without_state))
 		ledger_wrong(&r->world.ledger, "a change moved %zu of %zu sessions, %zu without state", report->n_done,
 			     report->n, report->n_without_state);
 	if (failed && change->kind == CHANGE_REBALANCE)
@@ -195,6 +198,8 @@ static void all_adds_up(struct run *r)
 	balance_equal(w, "changes that were asked for, and those that ended", n_changes, n_changed);
 	balance_equal(w, "moves that were asked for, and those that ended", r->control.moves.n_wishes,
 		      r->control.moves.sum.n);
+	if (!w->ledger.strict)
+		return;
 	balance_equal(w, "sessions taken over, and given up", world_count(w, XSR_WORKER_STAT_HANDOFFS_IN),
 		      world_count(w, XSR_WORKER_STAT_HANDOFFS_OUT));
 }
@@ -205,6 +210,7 @@ static const struct kind kinds[] = {
 	{ KIND, .name = "flow", .sessions_max = 32, .steps = 5000 },
 	{ KIND, .name = "slow", .sessions_max = 16, .steps = 5000, .slow = true },
 	{ KIND, .name = "hang", .sessions_max = 16, .steps = 6000, .hang = 20 },
+	{ KIND, .name = "hang long", .sessions_max = 16, .steps = 6000, .hang = 20, .hangs_long = true },
 };
 
 static void kind_run(unsigned int kind)
@@ -230,12 +236,19 @@ static void workers_that_hang_for_a_while_come_and_leave_and_nothing_is_lost(voi
 	kind_run(2);
 }
 
+static void workers_that_hang_for_longer_come_and_leave_and_what_is_lost_is_counted(void **state)
+{
+	(void)state;
+	kind_run(3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(workers_come_and_leave_and_nothing_is_lost),
 		cmocka_unit_test(slow_workers_come_and_leave_and_nothing_is_lost),
 		cmocka_unit_test(workers_that_hang_for_a_while_come_and_leave_and_nothing_is_lost),
+		cmocka_unit_test(workers_that_hang_for_longer_come_and_leave_and_what_is_lost_is_counted),
 	};
 
 	schedules_watch();
