@@ -31,6 +31,8 @@ static void mover_turn(struct run *r)
 	free(workers);
 }
 
+static uint64_t n_moved; /* by all schedules of a kind */
+
 static void all_adds_up(struct run *r)
 {
 	const struct balance balance = {
@@ -42,6 +44,7 @@ static void all_adds_up(struct run *r)
 	};
 
 	balance_check(&balance);
+	n_moved += r->control.moves.sum.n_moved;
 }
 
 #define KIND .move = mover_turn, .check = all_adds_up
@@ -59,7 +62,10 @@ static const struct kind kinds[] = {
 
 static void kind_run(unsigned int kind)
 {
+	n_moved = 0;
 	schedules_run(kinds, sizeof(kinds) / sizeof(kinds[0]), kind, SCHEDULES);
+	if (!getenv("XSR_SCHEDULES"))
+		assert_in_range(n_moved, SCHEDULES, UINT32_MAX); /* else nothing was tested */
 }
 
 static void moved_sessions_lose_nothing(void **state)
