@@ -95,7 +95,7 @@ answers_error "no worker 63 runs" <<<'{"command":"worker drain","worker":63}'
 assert_eq "routes" "$routes" "$(xsr --json route show game)"
 
 step "a core that this host has not: no worker comes, and the next try is not spoiled"
-refused 1 "worker 2" xsr worker add cpu 1023
+refused 1 "core 1023 is not there" xsr worker add cpu 1023
 try xsr worker add
 assert_eq "stdout ($ERR)" "added worker 2" "$OUT"
 try xsr worker remove 2

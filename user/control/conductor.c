@@ -236,6 +236,8 @@ static void worker_watch(struct control *c, unsigned int number, uint64_t now_ns
 	unsigned long n_polls = atomic_load_explicit(&w->n_polls, memory_order_relaxed);
 	bool asleep = atomic_load_explicit(&w->post.sleeps, memory_order_relaxed);
 
+	if (!c->watched[number].since_ns)
+		c->watched[number].since_ns = now_ns; /* seen for the first time */
 	if (asleep || n_polls != c->watched[number].n_polls) {
 		if (c->watched[number].hangs)
 			log_warning("worker %u goes on after %.1f s", number,
@@ -255,6 +257,8 @@ static int on_watch(sd_event_source *source, uint64_t now_us, void *arg)
 	uint64_t serving, now_ns = control_clock_ns();
 
 	(void)now_us;
+	for (serving = ~c->workers->serving; serving; serving &= serving - 1)
+		c->watched[__builtin_ctzll(serving)].since_ns = 0;
 	for (serving = c->workers->serving; serving; serving &= serving - 1)
 		worker_watch(c, __builtin_ctzll(serving), now_ns);
 	if (c->counting.state == COUNTING_ON && now_ns - c->counting.used_ns > COUNTING_NS)

@@ -58,6 +58,7 @@ struct move {
 	void (*done)(const struct handoff_report *report, void *arg);
 	void *arg;
 	size_t next; /* the first wish that has no handoff yet */
+	char services[XSR_SERVICES_MAX][XSR_NAME_LEN]; /* as they were: a number may be another's by and by */
 	struct handoff_wish wishes[];
 };
 
@@ -152,6 +153,14 @@ static bool is_among(uint64_t workers, int worker)
 	return worker >= 0 && worker < XSR_WORKERS_MAX && workers >> worker & 1;
 }
 
+static void services_note(const struct maps *maps, struct move *move)
+{
+	unsigned int i;
+
+	for (i = 0; i < XSR_SERVICES_MAX; i++)
+		memcpy(move->services[i], maps->services[i].name, XSR_NAME_LEN);
+}
+
 int handoffs_move(struct handoffs *h, const struct handoff_wish *wishes, size_t n,
 		  void (*progress)(const struct handoff_report *report, void *arg),
 		  void (*done)(const struct handoff_report *report, void *arg), void *arg)
@@ -165,6 +174,7 @@ int handoffs_move(struct handoffs *h, const struct handoff_wish *wishes, size_t 
 		return -ENOMEM;
 	memset(move, 0, sizeof(*move));
 	memcpy(move->wishes, wishes, n * sizeof(*wishes));
+	services_note(h->p.maps, move);
 	move->report.n = n;
 	move->start_ns = move->progress_ns = h->p.clock_ns();
 	move->progress = progress;
@@ -249,12 +259,12 @@ static bool mail_send(struct handoffs *h, unsigned int to, enum mail_type type, 
 	return post_mail(h->p.post, to, &mail);
 }
 
-/* NULL, or what went wrong. A service may be deleted at any time: its number is not given a route then. Under maps_lock(). */
+/* NULL, or what went wrong. A service may be deleted at any time, and its number another's. Under maps_lock(). */
 static const char *route_store(struct handoffs *h, struct handoff *o)
 {
 	int ret;
 
-	if (!h->p.maps->services[o->service].name[0])
+	if (strncmp(h->p.maps->services[o->service].name, o->move->services[o->service], XSR_NAME_LEN))
 		return "its service was deleted";
 	ret = route_move(h->p.maps, o->service, o->id, o->to, &o->generation);
 	return ret == -E2BIG ? "its route cannot be stored: the table is full" :

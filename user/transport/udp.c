@@ -23,6 +23,7 @@
 #define HEADROOM 64	 /* before a payload: rules load 8 bytes that end in it */
 #define SOCKET_BUFFER (4 << 20)
 #define SKB_LEN_MIN 192	 /* less than any kernel's sk_buff */
+#define DISCARD_PORT 9
 #define CONTROL_LEN 64	 /* of a message: the address that it came to */
 
 struct udp_socket {
@@ -235,9 +236,33 @@ static int udp_publish(struct transport *t)
 	return ret;
 }
 
+/*
+ * A socket that is closed leaves its group before it leaves the table of sockets, and a datagram that finds it between is lost. One that is
+ * connected is found by its peer alone, and there is none: port 9 of its own address.
+ */
+static void socket_retire(const struct udp_socket *us)
+{
+	struct sockaddr_in6 addr;
+	socklen_t len = address_fill(&us->service, &addr);
+	struct sockaddr_in *in = (struct sockaddr_in *)&addr;
+
+	if (addr.sin6_family == AF_INET && in->sin_addr.s_addr == htonl(INADDR_ANY))
+		in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else if (addr.sin6_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&addr.sin6_addr))
+		addr.sin6_addr = in6addr_loopback;
+	addr.sin6_port = htons(DISCARD_PORT); /* the same place in both families */
+	if (connect(us->fd, (const struct sockaddr *)&addr, len))
+		return; /* without a loopback: it is closed as it is */
+}
+
 static void udp_withdraw(struct transport *t)
 {
+	uint32_t i;
+
 	/* Sockets stay until close: what is in their buffers is worked off first. */
+	for (i = 1; i < XSR_SERVICES_MAX; i++)
+		if (t->sockets[i].fd >= 0)
+			socket_retire(&t->sockets[i]);
 	t->published = false;
 }
 

@@ -370,6 +370,13 @@ int xsr_router_stop(struct xsr_router *r)
 	return ret;
 }
 
+static bool cpu_is_ours(int cpu)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) || CPU_ISSET(cpu, &set);
+}
+
 int router_worker_add(struct xsr_router *r, int cpu, char why[XSR_WHY_LEN])
 {
 	int number = r->workers.open == ~0ULL ? -1 : __builtin_ctzll(~r->workers.open), ret;
@@ -377,6 +384,10 @@ int router_worker_add(struct xsr_router *r, int cpu, char why[XSR_WHY_LEN])
 	if (number < 0) {
 		snprintf(why, XSR_WHY_LEN, "a router has at most %u workers", XSR_WORKERS_MAX);
 		return -ENOSPC;
+	}
+	if (cpu >= 0 && !cpu_is_ours(cpu)) { /* before anybody is told of it */
+		snprintf(why, XSR_WHY_LEN, "core %d is not there, or not for this process", cpu);
+		return -EINVAL;
 	}
 	ret = worker_add(r, number, cpu >= 0 ? cpu : cpu_choose(number), why);
 	if (ret)
