@@ -110,10 +110,11 @@ static int slot_store(struct maps *maps, uint32_t key, const struct xsr_slot *sl
 	return bpf_map_update_elem(maps->fds[MAPS_SLOTS], &key, slot, BPF_ANY) ? -errno : 0;
 }
 
-int socket_publish(struct maps *maps, uint16_t queue, uint16_t worker, int xsk_fd, uint32_t ifindex)
+int socket_publish(struct maps *maps, uint16_t queue, uint16_t worker, int xsk_fd, uint32_t ifindex,
+		   uint64_t n_redirected)
 {
 	uint32_t key = xsr_slot_index(queue, worker);
-	const struct xsr_slot slot = { .ifindex = ifindex, .pid = getpid() };
+	const struct xsr_slot slot = { .ifindex = ifindex, .pid = getpid(), .n_redirected = n_redirected };
 
 	if (bpf_map_update_elem(maps->fds[MAPS_SOCKETS], &key, &xsk_fd, BPF_ANY))
 		return -errno;

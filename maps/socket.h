@@ -23,9 +23,10 @@ int device_withdraw(struct maps *maps, uint32_t ifindex);
 
 /*
  * Puts an AF_XDP socket into its slot, shadow last. `queue` is the instance's
- * number. 0 or -errno. withdraw clears the shadow first.
+ * number, n_redirected how many frames were sent to the socket before. 0 or -errno. withdraw clears the shadow first.
  */
-int socket_publish(struct maps *maps, uint16_t queue, uint16_t worker, int xsk_fd, uint32_t ifindex);
+int socket_publish(struct maps *maps, uint16_t queue, uint16_t worker, int xsk_fd, uint32_t ifindex,
+		   uint64_t n_redirected);
 int socket_withdraw(struct maps *maps, uint16_t queue, uint16_t worker);
 
 /*

@@ -293,7 +293,7 @@ static int conductor_fill(struct control *c)
 		.post = &c->workers->control,
 		.fence_ms = router_fence_ms(c->router),
 		.clock_ns = control_clock_ns,
-		.quiet = router_is_xdp(c->router) ? queues_quiet : NULL,
+		.quiet = router_is_native(c->router) ? queues_quiet : NULL,
 		.grace = handoffs_grace,
 		.arg = c,
 	};

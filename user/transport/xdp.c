@@ -139,6 +139,14 @@ static void xdp_withdraw(struct transport *t)
 		socket_withdraw(t->p.maps, t->umem->queues[i].number, t->p.worker);
 }
 
+/* That were sent to it when it was published before: nothing is on its way now. */
+static uint64_t frames_so_far(const struct xdp_socket *s)
+{
+	struct xdp_drops drops = xdp_socket_drops(s);
+
+	return xdp_socket_place_arrived(s) + drops.no_room + drops.ring_full;
+}
+
 static int xdp_publish(struct transport *t)
 {
 	unsigned int i;
@@ -147,7 +155,8 @@ static int xdp_publish(struct transport *t)
 	for (i = 0; i < t->umem->n_queues && !ret; i++) {
 		const struct umem_queue *queue = &t->umem->queues[i];
 
-		ret = socket_publish(t->p.maps, queue->number, t->p.worker, t->sockets[i].fd, queue->ifindex);
+		ret = socket_publish(t->p.maps, queue->number, t->p.worker, t->sockets[i].fd, queue->ifindex,
+				     frames_so_far(&t->sockets[i]));
 	}
 	if (ret)
 		xdp_withdraw(t);

@@ -23,6 +23,7 @@ struct xsr_router {
 	unsigned int n_devices;
 	const struct transport_ops *ops;
 	bool published;
+	bool any_generic; /* a device runs the program in generic mode */
 	char mode_active[64];
 };
 
@@ -152,8 +153,10 @@ static int devices_open(struct xsr_router *r, const struct xsr_router_config *c,
 		return ret;
 	}
 	r->umem->n_devices = c->n_devices;
-	for (i = 0; i < c->n_devices && !ret; i++)
+	for (i = 0; i < c->n_devices && !ret; i++) {
+		r->any_generic |= infos[i].mode != ATTACH_NATIVE;
 		ret = device_add(r, i, &infos[i], &n, why);
+	}
 	snprintf(r->mode_active, sizeof(r->mode_active), "%s ", attach_mode_name(infos[0].mode));
 	return ret;
 }
@@ -423,9 +426,9 @@ struct maps *router_maps(struct xsr_router *r)
 	return r->maps;
 }
 
-bool router_is_xdp(const struct xsr_router *r)
+bool router_is_native(const struct xsr_router *r)
 {
-	return r->ops == &transport_xdp;
+	return r->ops == &transport_xdp && !r->any_generic;
 }
 
 unsigned int router_fence_ms(const struct xsr_router *r)

@@ -11,8 +11,11 @@ struct workers *router_workers(struct xsr_router *router);
 struct maps *router_maps(struct xsr_router *router);
 const char *router_instance(const struct xsr_router *router);
 
-/* Whether messages come by the program on devices, whose runs can be counted. */
-bool router_is_xdp(const struct xsr_router *router);
+/*
+ * Whether messages come by the program on devices, one run at a time on each queue: then what was redirected arrives in that
+ * order. In generic mode several cores run it for one queue.
+ */
+bool router_is_native(const struct xsr_router *router);
 
 /* How long a worker waits for a session's fence. */
 unsigned int router_fence_ms(const struct xsr_router *router);
