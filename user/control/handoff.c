@@ -13,7 +13,7 @@
 #define PLACES_KEPT 4096   /* of them for what is not paused, see handoffs_pause() */
 #define BUCKETS 16384
 #define ANSWER_MS 1000	   /* a worker that is asked to expect a session answers within */
-#define LOCK_MS 10000	   /* another command does not change routes for longer */
+#define LOCK_MS 60000	   /* another command does not change routes for longer */
 #define NS_PER_MS 1000000ULL
 #define PROGRESS_NS (100 * NS_PER_MS)
 #define STEP_MS 20	   /* between looks at deadlines and full rings */
