@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 SESSIONS=200
-RELOADS=20
+RELOADS=$((SLOWER > 1 ? 6 : 20)) # a program takes its time to load on a slow guest
 
 # Writes down what runs on the device, as fast as ip tells it.
 watch_start() {
@@ -56,7 +56,7 @@ assert_eq "route_worker" "$SENT" "$(service_counter game route_worker)"
 step "the device was never without a program"
 assert_ge "looks at the device" 20 "$(wc -l <"$TMP/watch")"
 assert_eq "looks that saw none, or generic mode" 0 "$(grep -cv '^xdp [0-9]' "$TMP/watch")"
-assert_ge "different programs seen" 10 "$(sort -u "$TMP/watch" | wc -l)"
+assert_ge "different programs seen" $((RELOADS / 2)) "$(sort -u "$TMP/watch" | wc -l)"
 
 step "services and routes stay as they are"
 services=$(xsr service show) routes=$(xsr --json route show)
