@@ -15,6 +15,7 @@ router_with() { # KEY: VALUE...
 		cat <<-YAML
 			devices: [xe0]
 			workers: 2
+			idle: 0
 			services:
 			  - { name: hashed, address: "10.77.0.1:5000", id: xsr, default: pass, stamp: on }
 			  - { name: dense, address: "[fd77::1]:5000", id: xsr, default: pass, stamp: on, dense: 65536 }
@@ -27,7 +28,8 @@ router_with() { # KEY: VALUE...
 	done
 }
 
-# Each session to the next worker: from then on a worker knows the generation of each, with transport udp, too.
+# Each session to the next worker: from then on a worker knows the generation of each, with transport udp, too, until it
+# forgets the session for being idle. Here it does not: a slow machine needs longer than any time to have them all moved.
 all_move_once() { # SERVICE
 	local id
 	for ((id = 0; id < SESSIONS; id++)); do
