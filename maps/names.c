@@ -78,6 +78,7 @@ _Static_assert(ARRAY_SIZE(worker_stats) == XSR_WORKER_STAT_MAX, "every worker co
 static const char *const actions[] = {
 	[XSR_ACTION_NONE] = "none",	[XSR_ACTION_PASS] = "pass", [XSR_ACTION_DROP] = "drop",
 	[XSR_ACTION_WORKER] = "worker", [XSR_ACTION_HASH] = "hash",
+	[XSR_ACTION_BACKEND] = "backend",
 };
 _Static_assert(ARRAY_SIZE(actions) == XSR_ACTION_MAX, "every action has its name");
 

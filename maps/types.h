@@ -16,6 +16,7 @@
 #define XSR_SLOTS_MAX (XSR_QUEUES_MAX * XSR_WORKERS_MAX)
 #define XSR_BUCKETS_MAX 4096	 /* of the `hash` default; a power of two */
 #define XSR_ALTERNATIVES_MAX 4
+#define XSR_BACKENDS_MAX 64	 /* index 0 stands for "no backend" */
 #define XSR_SERVICES_PER_PORT_MAX 8
 #define XSR_NAME_LEN 32
 #define XSR_RULE_LEN 80
@@ -30,7 +31,8 @@ enum xsr_action {
 	XSR_ACTION_PASS = 1,	/* to the kernel's stack */
 	XSR_ACTION_DROP = 2,
 	XSR_ACTION_WORKER = 3,	/* target: the worker's number */
-	XSR_ACTION_HASH = 4,	/* only as a default: spread over the workers */
+	XSR_ACTION_HASH = 4,	/* only as a default: spread over the workers, or a TCP service's backends */
+	XSR_ACTION_BACKEND = 5, /* target: the backend's number; TCP services only */
 	XSR_ACTION_MAX
 };
 
@@ -118,7 +120,7 @@ struct xsr_route {
 	__u16 generation;    /* counts the changes of this route, from 1; wraps past 0 */
 	__u8 action;	     /* enum xsr_action */
 	__u8 flags;	     /* none yet; 0 */
-	__u16 target;	     /* worker number */
+	__u16 target;	     /* number of the worker or backend */
 	__u16 id_generation; /* bits 48..63 of the ID; tells a dense slot's reuse apart */
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct xsr_route) == 8, "a route is one word");
@@ -158,11 +160,22 @@ _Static_assert(sizeof(struct xsr_alternative) == 24, "size is part of the contra
 #define XSR_ALT_FROM_END 0x1	 /* id_end counts back from the payload's end */
 #define XSR_ALT_LITTLE_ENDIAN 0x2 /* the 8 bytes are read as little endian */
 
+/* How the bytes of a TCP service's connections go on. */
+enum xsr_stream_mode {
+	XSR_STREAM_NONE = 0, /* a UDP service */
+	XSR_STREAM_EPOLL,    /* frames by session, moved by the worker */
+	XSR_STREAM_FRAMES,   /* frames by session, moved by the kernel (sockmap) */
+	XSR_STREAM_SPLICE,   /* a connection of its own to a backend for each client's, joined in the kernel */
+	XSR_STREAM_RELAY,    /* the same, moved by the worker */
+	XSR_STREAM_LOCAL,    /* both ends are sockets of this host, in one cgroup: joined by the kernel */
+	XSR_STREAM_MAX
+};
+
 /* A service. The head and the first alternative share a cache line. */
 struct xsr_service {
 	__be32 addr[4];	      /* IPv4 in addr[3]; see flags */
 	__be16 port;
-	__u8 proto;	      /* IPPROTO_UDP */
+	__u8 proto;	      /* IPPROTO_UDP, IPPROTO_TCP */
 	__u8 flags;	      /* XSR_SERVICE_* */
 	__u16 next;	      /* the next service on this port, 0 = none */
 	__u8 n_alternatives;
@@ -175,14 +188,29 @@ struct xsr_service {
 	struct xsr_alternative alternatives[XSR_ALTERNATIVES_MAX];
 	char name[XSR_NAME_LEN]; /* zero terminated; empty = free entry */
 	char rule[XSR_RULE_LEN]; /* as the operator wrote it */
-	__u8 reserved[8];
+	__u64 backends;	      /* that a TCP service may use: a bit each, by number */
+	__u32 frame_max;      /* of a TCP service: the most that the len field of a frame may say */
+	__u8 mode;	      /* enum xsr_stream_mode, as wished */
+	__u8 pad2[3];
+	__u8 reserved[56];
 };
-_Static_assert(sizeof(struct xsr_service) == 256, "size is part of the contract");
+_Static_assert(sizeof(struct xsr_service) == 320, "size is part of the contract");
 
 #define XSR_SERVICE_IPV4 0x1   /* serves addr[3], or any IPv4 address if ANY */
 #define XSR_SERVICE_IPV6 0x2   /* serves addr, or any IPv6 address if ANY */
 #define XSR_SERVICE_ANY 0x4    /* the address is not compared */
 #define XSR_SERVICE_FRAMED 0x8 /* payloads are our frames and checked as such */
+
+/* What stands behind a TCP service. */
+struct xsr_backend {
+	__be32 addr[4];	  /* IPv4 in addr[3] */
+	__be16 port;
+	__u8 family;	  /* 4 or 6; 0 = free entry */
+	__u8 pad[5];
+	char name[XSR_NAME_LEN];
+	__u8 reserved[8];
+};
+_Static_assert(sizeof(struct xsr_backend) == 64, "size is part of the contract");
 
 /* The first service on a destination port; 0 = none. */
 struct xsr_port {
@@ -230,7 +258,7 @@ _Static_assert(sizeof(struct xsr_runs) == 64, "a cache line of its own");
 /* What the router asks of the program; one entry. */
 struct xsr_switches {
 	__u32 count_runs;
-	__u32 pad;
+	__u32 routes_version; /* counts the changes of routes of TCP services: who keeps a copy of one looks again */
 };
 _Static_assert(sizeof(struct xsr_switches) == 8, "size is part of the contract");
 
@@ -295,5 +323,66 @@ struct xsr_worker_counters {
 	__u8 reserved[256 - XSR_WORKER_STAT_MAX * 8 - 24];
 };
 _Static_assert(sizeof(struct xsr_worker_counters) == 256, "whole cache lines: no false sharing");
+
+/*
+ * What one worker counts of one TCP service; written by its thread alone, read by anyone: entry service * 64 + worker. What became of a
+ * connection is counted once, at its end, so accepted = now open + all of closed_*.
+ */
+enum xsr_stream_stat {
+	XSR_STREAM_STAT_CONNECTIONS,  /* clients now connected, not a total */
+	XSR_STREAM_STAT_SESSIONS,     /* now bound to a connection, not a total */
+	XSR_STREAM_STAT_BACKENDS,     /* connections to backends that are up now, not a total */
+	XSR_STREAM_STAT_ACCEPTED,
+	XSR_STREAM_STAT_REFUSED,      /* closed at once: as many connections as there may be */
+	XSR_STREAM_STAT_HELLOS,	      /* sessions begun */
+	XSR_STREAM_STAT_RESUMED,      /* sessions that came along from another connection */
+	XSR_STREAM_STAT_REJECTED,     /* HELLOs answered by reject or busy */
+	XSR_STREAM_STAT_REQUESTS,     /* frames passed on to a backend */
+	XSR_STREAM_STAT_REPLIES,      /* frames passed on to a client */
+	XSR_STREAM_STAT_REQUEST_BYTES,
+	XSR_STREAM_STAT_REPLY_BYTES,
+	XSR_STREAM_STAT_STRAY_REPLIES, /* dropped: their session has no connection here */
+	XSR_STREAM_STAT_ERR_NO_BACKEND, /* requests answered by ERR: the backend was lost, or is not there */
+	XSR_STREAM_STAT_ERR_STALE,
+	XSR_STREAM_STAT_ERR_DEADLINE,
+	XSR_STREAM_STAT_ERR_OVERFLOW,
+	XSR_STREAM_STAT_ERR_NO_HANDSHAKE,
+	XSR_STREAM_STAT_CLOSED_BY_PEER, /* FIN, or BYE */
+	XSR_STREAM_STAT_CLOSED_RESET,
+	XSR_STREAM_STAT_CLOSED_BAD_LEN,
+	XSR_STREAM_STAT_CLOSED_BAD_VERSION,
+	XSR_STREAM_STAT_CLOSED_BAD_TYPE,
+	XSR_STREAM_STAT_CLOSED_HALF_FRAME, /* FIN in the middle of a frame */
+	XSR_STREAM_STAT_CLOSED_SLOW,	   /* a frame, or the handshake, was not whole in time */
+	XSR_STREAM_STAT_CLOSED_SILENT,	   /* two heartbeats unanswered */
+	XSR_STREAM_STAT_CLOSED_IDLE,
+	XSR_STREAM_STAT_CLOSED_TAKEN,	   /* its sessions all came along to other connections */
+	XSR_STREAM_STAT_CLOSED_BACKEND,	   /* splice: its backend's connection ended */
+	XSR_STREAM_STAT_CLOSED_STOP,	   /* the router, or the service, ended */
+	XSR_STREAM_STAT_BACKEND_CONNECTED,
+	XSR_STREAM_STAT_BACKEND_FAILED,	   /* could not be reached, or broke the handshake */
+	XSR_STREAM_STAT_BACKEND_LOST,
+	XSR_STREAM_STAT_STALLS,		   /* times that a connection was not read on because what it sends to is full, or held */
+	XSR_STREAM_STAT_MOVES,		   /* sessions moved to another backend */
+	XSR_STREAM_STAT_MAX
+};
+
+struct xsr_stream_counters {
+	__u64 n[XSR_STREAM_STAT_MAX];
+	__u8 reserved[384 - XSR_STREAM_STAT_MAX * 8];
+};
+_Static_assert(sizeof(struct xsr_stream_counters) == 384, "whole cache lines: no false sharing");
+
+#define xsr_stream_index(service, worker) ((service) * XSR_WORKERS_MAX + (worker))
+#define XSR_STREAMS_MAX (XSR_SERVICES_MAX * XSR_WORKERS_MAX)
+
+/* How a TCP service really runs; written by the router that serves it. */
+struct xsr_stream_state {
+	__u32 pid;	 /* of the router; 0 = not served */
+	__u32 mode;	 /* enum xsr_stream_mode, active */
+	__u64 started;	 /* of the process, as in xsr_worker_counters */
+	char why[240];	 /* why it is not the mode wished for; empty if it is */
+};
+_Static_assert(sizeof(struct xsr_stream_state) == 256, "size is part of the contract");
 
 #endif /* XSR_TYPES_H */
