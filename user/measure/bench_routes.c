@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "command.h"
 #include "route.h"
 #include "service.h"
+#include "tool.h"
 
 #define OUTPUT_LEN 512
 
@@ -64,7 +64,7 @@ static json_t *xsr_run(const char *verb, const char *service, const char *file, 
 	};
 	char out[OUTPUT_LEN];
 	json_t *json = NULL;
-	int ret = command_run(argv, out, sizeof(out), 0);
+	int ret = tool_run(argv, out, sizeof(out), 0);
 
 	if (ret == 0)
 		json = json_loads(out, 0, NULL);

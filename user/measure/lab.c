@@ -16,8 +16,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "command.h"
 #include "device_stats.h"
+#include "tool.h"
 
 #define CLIENT "xsr-bench-client"
 #define SERVER "xsr-bench-server"
@@ -76,7 +76,7 @@ static int ip(const char *line, char why[LAB_WHY_LEN])
 	snprintf(words, sizeof(words), "%s", line);
 	for (word = strtok_r(words, " ", &save); word && n < WORDS_MAX - 1; word = strtok_r(NULL, " ", &save))
 		argv[n++] = word;
-	ret = command_run(argv, NULL, 0, 0);
+	ret = tool_run(argv, NULL, 0, 0);
 	if (ret == 0)
 		return 0;
 	snprintf(why, LAB_WHY_LEN, "'ip %s' failed%s", line,

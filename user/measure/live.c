@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "command.h"
 #include "listener.h"
 #include "names.h"
 #include "program.h"
 #include "route.h"
 #include "server.h"
 #include "service.h"
+#include "tool.h"
 
 #define PORT 7101
 #define ROUTES_MAX 1024 /* hashed ones, of which there are none */
@@ -216,7 +216,7 @@ int live_move(struct live *live, uint32_t n, struct live_move *out, char why[LAB
 		return fd;
 	}
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
-	ret = command_run(argv, text, sizeof(text), 1);
+	ret = tool_run(argv, text, sizeof(text), 1);
 	out->command_ms = (clock_now_ns() - start_ns) / (double)NS_PER_MS;
 	close(fd);
 	if (ret) {

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "frame.h"
-#include "handoff.h"
 #include "server.h"
+#include "wake_queue.h"
 
 #define BATCH 64
 #define BUFFERS 4096
@@ -43,7 +43,7 @@ struct server {
 	struct child_report *report;
 	int fd, epoll_fd;
 	struct buffer *buffers;
-	struct handoff *received, *unused; /* with handoff: to the serving thread, and back */
+	struct wake_queue *received, *unused; /* with handoff: to the serving thread, and back */
 };
 
 static void header_set(struct batch *b, unsigned int i, unsigned int len)
@@ -123,11 +123,11 @@ static void *owner_main(void *arg)
 	struct batch b;
 
 	while (!child_stopping(s->report)) {
-		b.n = handoff_take(s->received, (void **)b.buffers, BATCH);
+		b.n = wake_queue_take(s->received, (void **)b.buffers, BATCH);
 		if (!b.n)
 			continue;
 		batch_serve(s, &b);
-		handoff_put(s->unused, (void **)b.buffers, b.n);
+		wake_queue_put(s->unused, (void **)b.buffers, b.n);
 	}
 	return NULL;
 }
@@ -137,7 +137,7 @@ static void batch_hand_over(struct server *s, struct batch *b)
 	unsigned int i, step = s->p->handoff == SERVER_HANDOFF_EACH ? 1 : b->n;
 
 	for (i = 0; i < b->n; i += step)
-		handoff_put(s->received, (void **)b->buffers + i, step);
+		wake_queue_put(s->received, (void **)b->buffers + i, step);
 }
 
 /* The thread that receives: hands over full buffers, and takes as many unused ones, or waits for them. */
@@ -152,7 +152,7 @@ static void receive_and_hand_over(struct server *s)
 			continue;
 		batch_hand_over(s, &b);
 		for (i = 0; i < b.n && !child_stopping(s->report);)
-			i += handoff_take(s->unused, (void **)b.buffers + i, b.n - i);
+			i += wake_queue_take(s->unused, (void **)b.buffers + i, b.n - i);
 	}
 }
 
@@ -161,11 +161,11 @@ static int serve_by_two(struct server *s)
 	pthread_t owner;
 	int i, ret;
 
-	ret = handoff_open(&s->received, BUFFERS);
+	ret = wake_queue_open(&s->received, BUFFERS);
 	if (!ret)
-		ret = handoff_open(&s->unused, BUFFERS);
+		ret = wake_queue_open(&s->unused, BUFFERS);
 	for (i = BATCH; i < BUFFERS && !ret; i++) /* the first are the receiver's */
-		handoff_put(s->unused, (void *[]){ &s->buffers[i] }, 1);
+		wake_queue_put(s->unused, (void *[]){ &s->buffers[i] }, 1);
 	if (!ret)
 		ret = -pthread_create(&owner, NULL, owner_main, s);
 	if (ret)

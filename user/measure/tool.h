@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#ifndef XSR_COMMAND_H
-#define XSR_COMMAND_H
+#ifndef XSR_TOOL_H
+#define XSR_TOOL_H
 
 #include <stddef.h>
 
@@ -9,6 +9,6 @@
  * zero terminated; its messages go where ours go, or nowhere if `quiet`. The exit status,
  * or -errno if it could not be run.
  */
-int command_run(const char *const argv[], char *out, size_t size, int quiet);
+int tool_run(const char *const argv[], char *out, size_t size, int quiet);
 
-#endif /* XSR_COMMAND_H */
+#endif /* XSR_TOOL_H */

@@ -4,19 +4,19 @@
  * mutex, and an eventfd that wakes the other side, written only if that found the queue empty and sleeps.
  * One thread puts, one takes. A peer of the measurements; xsr itself has no such queue.
  */
-#ifndef XSR_HANDOFF_H
-#define XSR_HANDOFF_H
+#ifndef XSR_WAKE_QUEUE_H
+#define XSR_WAKE_QUEUE_H
 
-struct handoff;
+struct wake_queue;
 
 /* 0 or -errno. The capacity is a power of two. */
-int handoff_open(struct handoff **out, unsigned int capacity);
-void handoff_close(struct handoff *handoff); /* takes NULL */
+int wake_queue_open(struct wake_queue **out, unsigned int capacity);
+void wake_queue_close(struct wake_queue *queue); /* takes NULL */
 
 /* Puts all n items in, by one lock; there is room, the caller sees to that. */
-void handoff_put(struct handoff *handoff, void *const *items, unsigned int n);
+void wake_queue_put(struct wake_queue *queue, void *const *items, unsigned int n);
 
 /* Takes up to n; sleeps while there are none. 0 only if a signal came. */
-unsigned int handoff_take(struct handoff *handoff, void **items, unsigned int n);
+unsigned int wake_queue_take(struct wake_queue *queue, void **items, unsigned int n);
 
-#endif /* XSR_HANDOFF_H */
+#endif /* XSR_WAKE_QUEUE_H */

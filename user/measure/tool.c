@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include "command.h"
+#include "tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,7 @@ static void output_read(int fd, char *out, size_t size)
 		out[len] = 0;
 }
 
-int command_run(const char *const argv[], char *out, size_t size, int quiet)
+int tool_run(const char *const argv[], char *out, size_t size, int quiet)
 {
 	int fds[2], status;
 	pid_t pid;
