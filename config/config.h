@@ -43,8 +43,20 @@ struct config {
 	unsigned int hold_ms;			  /* or those of this time, whichever is more */
 	unsigned int hold_mib;			  /* that all messages held by a worker may take */
 	unsigned int fence_ms;			  /* the state of such a session is waited for so long */
-	struct xsr_service services[XSR_SERVICES_MAX]; /* as service_add() takes them: see service_spec.h */
-	unsigned int n_services;
+	unsigned int connections_max;		  /* clients of TCP services that a worker serves at a time */
+	unsigned int stream_mib;		  /* that all which a worker has of them in memory may take */
+	unsigned int queue_kib;			  /* that one of their connections may have unsent */
+	unsigned int deadline_ms;		  /* a request without a reply is answered by an error; 0 = never */
+	unsigned int heartbeat_ms;		  /* of silence, until a peer is asked whether it is there */
+	unsigned int connection_idle_s;		  /* a connection without a request or reply is closed */
+	unsigned int sndbuf_kib, rcvbuf_kib;	  /* of each of their sockets; 0 = the kernel's own tuning */
+	unsigned int fast_open;			  /* clients that may wait with their first bytes; 0 = off */
+	unsigned int backlog;			  /* clients that may wait for accept() */
+	unsigned int reconnect_max_ms;		  /* between two tries to reach a backend */
+	struct xsr_backend backends[XSR_BACKENDS_MAX]; /* as backend_add() takes them */
+	unsigned int n_backends;
+	struct xsr_service services[XSR_SERVICES_MAX]; /* as service_add() takes them, see service_spec.h, but for: */
+	unsigned int n_services;		  /* the bits in their `backends` are places in the list above */
 };
 
 /*

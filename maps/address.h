@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where a service listens: compared alike by the table of services and by the configuration. */
+/* Where a service listens, and a backend: compared alike by their tables and by the configuration. */
 #ifndef XSR_ADDRESS_H
 #define XSR_ADDRESS_H
 
@@ -15,6 +15,11 @@ static inline bool service_same_address(const struct xsr_service *a, const struc
 
 	return a->port == b->port && a->proto == b->proto && (a->flags & family) == (b->flags & family) &&
 	       !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+static inline bool backend_same_address(const struct xsr_backend *a, const struct xsr_backend *b)
+{
+	return a->port == b->port && a->family == b->family && !memcmp(a->addr, b->addr, sizeof(a->addr));
 }
 
 #endif /* XSR_ADDRESS_H */

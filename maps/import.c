@@ -230,5 +230,8 @@ int route_import(struct maps *maps, uint32_t index, const struct xsr_service *se
 		return ret;
 	if (n_hashed < n)
 		dense_import(maps, service, entries, n);
-	return n_hashed ? hash_import(maps, index, service, entries, n, &say) : 0;
+	if (n_hashed)
+		ret = hash_import(maps, index, service, entries, n, &say);
+	routes_changed(maps, service);
+	return ret;
 }

@@ -121,4 +121,34 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } xsr_workers SEC(".maps");
 
+/* What stands behind TCP services; these three are user space's alone, too. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, XSR_BACKENDS_MAX);
+	__type(key, __u32);
+	__type(value, struct xsr_backend);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xsr_backends SEC(".maps");
+
+/* Entry service * 64 + worker: see xsr_stream_index(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, XSR_STREAMS_MAX);
+	__type(key, __u32);
+	__type(value, struct xsr_stream_counters);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xsr_streams SEC(".maps");
+
+/* By the service. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, XSR_SERVICES_MAX);
+	__type(key, __u32);
+	__type(value, struct xsr_stream_state);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} xsr_streamstate SEC(".maps");
+
 #endif /* XSR_MAPS_BPF_H */

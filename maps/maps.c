@@ -22,6 +22,9 @@
 #define SLOTS_LEN (XSR_SLOTS_MAX * sizeof(struct xsr_slot))
 #define RUNS_LEN (XSR_QUEUES_MAX * sizeof(struct xsr_runs))
 #define WORKERS_LEN (XSR_WORKERS_MAX * sizeof(struct xsr_worker_counters))
+#define BACKENDS_LEN (XSR_BACKENDS_MAX * sizeof(struct xsr_backend))
+#define STREAMS_LEN (XSR_STREAMS_MAX * sizeof(struct xsr_stream_counters))
+#define STATES_LEN (XSR_SERVICES_MAX * sizeof(struct xsr_stream_state))
 
 struct maps_row {
 	const char *name;
@@ -46,6 +49,9 @@ static const struct maps_row rows[MAPS_MAX] = {
 	[MAPS_SOCKETS] = { "xsr_sockets", BPF_MAP_TYPE_XSKMAP, 4, 4 },
 	[MAPS_STATS] = { "xsr_stats", BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct xsr_counters) },
 	[MAPS_WORKERS] = { "xsr_workers", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_worker_counters) },
+	[MAPS_BACKENDS] = { "xsr_backends", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_backend) },
+	[MAPS_STREAMS] = { "xsr_streams", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_stream_counters) },
+	[MAPS_STATES] = { "xsr_streamstate", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct xsr_stream_state) },
 	[MAPS_LISTENERS] = { "xsr_listeners", BPF_MAP_TYPE_REUSEPORT_SOCKARRAY, 4, 8, .optional = true },
 	[MAPS_CHOICES] = { "xsr_choices", BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct xsr_counters), .optional = true },
 };
@@ -117,6 +123,9 @@ static int maps_map(struct maps *maps)
 		{ MAPS_DENSE, dense_size(maps), PROT_READ | PROT_WRITE, &maps->dense },
 		{ MAPS_BUCKETS, BUCKETS_LEN, PROT_READ | PROT_WRITE, &maps->buckets },
 		{ MAPS_WORKERS, WORKERS_LEN, PROT_READ | PROT_WRITE, &maps->workers },
+		{ MAPS_BACKENDS, BACKENDS_LEN, PROT_READ, &maps->backends },
+		{ MAPS_STREAMS, STREAMS_LEN, PROT_READ | PROT_WRITE, &maps->streams },
+		{ MAPS_STATES, STATES_LEN, PROT_READ | PROT_WRITE, &maps->states },
 		{ MAPS_SLOTS, SLOTS_LEN, PROT_READ, &maps->slots },
 		{ MAPS_RUNS, RUNS_LEN, PROT_READ, &maps->runs },
 		{ MAPS_SWITCHES, sizeof(struct xsr_switches), PROT_READ | PROT_WRITE, &maps->switches },
@@ -170,6 +179,9 @@ void maps_close(struct maps *maps)
 	array_unmap(maps->dense, dense_size(maps));
 	array_unmap(maps->buckets, BUCKETS_LEN);
 	array_unmap(maps->workers, WORKERS_LEN);
+	array_unmap(maps->backends, BACKENDS_LEN);
+	array_unmap(maps->streams, STREAMS_LEN);
+	array_unmap(maps->states, STATES_LEN);
 	array_unmap(maps->slots, SLOTS_LEN);
 	array_unmap(maps->runs, RUNS_LEN);
 	array_unmap(maps->switches, sizeof(struct xsr_switches));

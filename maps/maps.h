@@ -2,7 +2,7 @@
 /*
  * The maps of one instance, opened from their pins. This folder alone calls
  * bpf_map_*; a noun's functions stand in its own header: service.h, route.h,
- * socket.h, counter.h.
+ * backend.h, socket.h, counter.h, stream.h.
  */
 #ifndef XSR_MAPS_H
 #define XSR_MAPS_H
@@ -24,6 +24,9 @@ enum maps_index {
 	MAPS_SOCKETS,
 	MAPS_STATS,
 	MAPS_WORKERS,
+	MAPS_BACKENDS,
+	MAPS_STREAMS,
+	MAPS_STATES,
 	MAPS_LISTENERS, /* this and the next: -1 if only `ip link ... xdp obj` made the instance */
 	MAPS_CHOICES,
 	MAPS_MAX
@@ -39,6 +42,9 @@ struct maps {
 	struct xsr_route *dense;	     /* mapped: dense_len words */
 	struct xsr_bucket *buckets;	     /* mapped: XSR_BUCKETS_MAX */
 	struct xsr_worker_counters *workers; /* mapped: XSR_WORKERS_MAX */
+	const struct xsr_backend *backends;  /* mapped, read only: XSR_BACKENDS_MAX */
+	struct xsr_stream_counters *streams; /* mapped: XSR_STREAMS_MAX, by xsr_stream_index() */
+	struct xsr_stream_state *states;     /* mapped: XSR_SERVICES_MAX, by service */
 	const struct xsr_slot *slots;	     /* mapped, read only: XSR_SLOTS_MAX */
 	const struct xsr_runs *runs;	     /* mapped, read only: XSR_QUEUES_MAX */
 	struct xsr_switches *switches;	     /* mapped: one */

@@ -75,6 +75,51 @@ static const char *const worker_stats[] = {
 };
 _Static_assert(ARRAY_SIZE(worker_stats) == XSR_WORKER_STAT_MAX, "every worker counter has its name");
 
+static const struct label stream_stats[] = {
+	[XSR_STREAM_STAT_CONNECTIONS] = { "connections", "clients that are connected now" },
+	[XSR_STREAM_STAT_SESSIONS] = { "sessions", "sessions that are bound to a connection now" },
+	[XSR_STREAM_STAT_BACKENDS] = { "backends", "connections to backends that are up now" },
+	[XSR_STREAM_STAT_ACCEPTED] = { "accepted", "connections of clients" },
+	[XSR_STREAM_STAT_REFUSED] = { "refused", "connections closed at once: there are as many as there may be" },
+	[XSR_STREAM_STAT_HELLOS] = { "hellos", "sessions begun" },
+	[XSR_STREAM_STAT_RESUMED] = { "resumed", "sessions that came along from another connection" },
+	[XSR_STREAM_STAT_REJECTED] = { "rejected", "sessions refused: HELLOs answered by reject or busy" },
+	[XSR_STREAM_STAT_REQUESTS] = { "requests", "frames passed on to a backend" },
+	[XSR_STREAM_STAT_REPLIES] = { "replies", "frames passed on to a client" },
+	[XSR_STREAM_STAT_REQUEST_BYTES] = { "request_bytes", "bytes passed on to backends" },
+	[XSR_STREAM_STAT_REPLY_BYTES] = { "reply_bytes", "bytes passed on to clients" },
+	[XSR_STREAM_STAT_STRAY_REPLIES] = { "stray_replies", "replies dropped: their session has no connection here" },
+	[XSR_STREAM_STAT_ERR_NO_BACKEND] = { "err_no_backend", "requests answered by an error: their backend was lost, or is not there" },
+	[XSR_STREAM_STAT_ERR_STALE] = { "err_stale", "requests answered by an error: their session has gone to another connection" },
+	[XSR_STREAM_STAT_ERR_DEADLINE] = { "err_deadline", "requests answered by an error: no reply came in time" },
+	[XSR_STREAM_STAT_ERR_OVERFLOW] = { "err_overflow", "requests answered by an error: there was no room for them" },
+	[XSR_STREAM_STAT_ERR_NO_HANDSHAKE] = { "err_no_handshake", "requests answered by an error: their session had not begun" },
+	[XSR_STREAM_STAT_CLOSED_BY_PEER] = { "closed_by_peer", "connections that the client ended" },
+	[XSR_STREAM_STAT_CLOSED_RESET] = { "closed_reset", "connections that were reset, or failed otherwise" },
+	[XSR_STREAM_STAT_CLOSED_BAD_LEN] = { "closed_bad_len", "connections closed: a frame of impossible length" },
+	[XSR_STREAM_STAT_CLOSED_BAD_VERSION] = { "closed_bad_version", "connections closed: a frame of another version" },
+	[XSR_STREAM_STAT_CLOSED_BAD_TYPE] = { "closed_bad_type", "connections closed: a frame of unknown type" },
+	[XSR_STREAM_STAT_CLOSED_HALF_FRAME] = { "closed_half_frame", "connections that the client ended in the middle of a frame" },
+	[XSR_STREAM_STAT_CLOSED_SLOW] = { "closed_slow", "connections closed: a frame, or the handshake, was not whole in time" },
+	[XSR_STREAM_STAT_CLOSED_SILENT] = { "closed_silent", "connections closed: two heartbeats had no answer" },
+	[XSR_STREAM_STAT_CLOSED_IDLE] = { "closed_idle", "connections closed: nothing came or went for too long" },
+	[XSR_STREAM_STAT_CLOSED_TAKEN] = { "closed_taken", "connections closed: all their sessions have gone to others" },
+	[XSR_STREAM_STAT_CLOSED_BACKEND] = { "closed_backend", "connections closed: that of the backend had ended" },
+	[XSR_STREAM_STAT_CLOSED_STOP] = { "closed_stop", "connections closed: the router, or the service, ended" },
+	[XSR_STREAM_STAT_BACKEND_CONNECTED] = { "backend_connected", "connections to backends that came up" },
+	[XSR_STREAM_STAT_BACKEND_FAILED] = { "backend_failed", "connections to backends that did not come up, or broke the handshake" },
+	[XSR_STREAM_STAT_BACKEND_LOST] = { "backend_lost", "connections to backends that were up and ended" },
+	[XSR_STREAM_STAT_STALLS] = { "stalls", "times that a connection was not read on: what it sends to was full, or held" },
+	[XSR_STREAM_STAT_MOVES] = { "moves", "sessions moved to another backend" },
+};
+_Static_assert(ARRAY_SIZE(stream_stats) == XSR_STREAM_STAT_MAX, "every counter of a TCP service has its label");
+
+static const char *const stream_modes[] = {
+	[XSR_STREAM_NONE] = "none",	[XSR_STREAM_EPOLL] = "epoll", [XSR_STREAM_FRAMES] = "frames",
+	[XSR_STREAM_SPLICE] = "splice", [XSR_STREAM_RELAY] = "relay", [XSR_STREAM_LOCAL] = "local",
+};
+_Static_assert(ARRAY_SIZE(stream_modes) == XSR_STREAM_MAX, "every mode has its name");
+
 static const char *const actions[] = {
 	[XSR_ACTION_NONE] = "none",	[XSR_ACTION_PASS] = "pass", [XSR_ACTION_DROP] = "drop",
 	[XSR_ACTION_WORKER] = "worker", [XSR_ACTION_HASH] = "hash",
@@ -95,6 +140,21 @@ const char *stat_meaning(enum xsr_stat stat)
 const char *worker_stat_name(enum xsr_worker_stat stat)
 {
 	return (unsigned int)stat < XSR_WORKER_STAT_MAX ? worker_stats[stat] : "?";
+}
+
+const char *stream_stat_name(enum xsr_stream_stat stat)
+{
+	return (unsigned int)stat < XSR_STREAM_STAT_MAX ? stream_stats[stat].name : "?";
+}
+
+const char *stream_stat_meaning(enum xsr_stream_stat stat)
+{
+	return (unsigned int)stat < XSR_STREAM_STAT_MAX ? stream_stats[stat].meaning : "?";
+}
+
+const char *stream_mode_name(enum xsr_stream_mode mode)
+{
+	return (unsigned int)mode < XSR_STREAM_MAX ? stream_modes[mode] : "?";
 }
 
 const char *action_name(enum xsr_action action)

@@ -9,6 +9,12 @@
 const char *stat_name(enum xsr_stat stat);
 const char *stat_meaning(enum xsr_stat stat); /* one sentence for `help` and the manual */
 const char *worker_stat_name(enum xsr_worker_stat stat);
+const char *stream_stat_name(enum xsr_stream_stat stat);
+const char *stream_stat_meaning(enum xsr_stream_stat stat);
+const char *stream_mode_name(enum xsr_stream_mode mode);
 const char *action_name(enum xsr_action action);
+
+/* Counters that say how many there are now, which stand first; the others are totals. */
+#define STREAM_STAT_FIRST_TOTAL XSR_STREAM_STAT_ACCEPTED
 
 #endif /* XSR_NAMES_H */

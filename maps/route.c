@@ -2,6 +2,7 @@
 #include "route.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,13 @@ static void word_store(struct xsr_route *slot, struct xsr_route word)
 static struct xsr_route_key hash_key(uint32_t index, uint64_t id)
 {
 	return (struct xsr_route_key){ .id = id, .service = index };
+}
+
+bool route_action_fits(const struct xsr_service *service, enum xsr_action action)
+{
+	if (service->proto != IPPROTO_TCP)
+		return action == XSR_ACTION_WORKER || action == XSR_ACTION_PASS || action == XSR_ACTION_DROP;
+	return service->n_alternatives && (action == XSR_ACTION_BACKEND || action == XSR_ACTION_DROP);
 }
 
 /* 0 is no generation: a stamp of 0 says "by default action". */
@@ -83,16 +91,24 @@ int route_owner(struct maps *maps, uint32_t index, uint64_t id)
 	return service->default_action == XSR_ACTION_HASH ? bucket_owner(maps->buckets, id) : -1;
 }
 
+void routes_changed(struct maps *maps, const struct xsr_service *service)
+{
+	if (service->proto == IPPROTO_TCP)
+		__atomic_fetch_add(&maps->switches->routes_version, 1, __ATOMIC_RELEASE);
+}
+
 static int route_store(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,
 		       struct xsr_route word)
 {
 	struct xsr_route_key key = hash_key(index, id);
+	int ret = 0;
 
-	if (route_is_dense(service, id)) {
+	if (route_is_dense(service, id))
 		word_store(dense_slot(maps, service, id), word);
-		return 0;
-	}
-	return bpf_map_update_elem(maps->fds[MAPS_ROUTES], &key, &word, BPF_ANY) ? -errno : 0;
+	else if (bpf_map_update_elem(maps->fds[MAPS_ROUTES], &key, &word, BPF_ANY))
+		ret = -errno;
+	routes_changed(maps, service);
+	return ret;
 }
 
 static struct xsr_route word_make(uint64_t id, enum xsr_action action, uint16_t target, uint16_t generation)
@@ -139,6 +155,11 @@ int route_move(struct maps *maps, uint32_t index, uint64_t id, uint16_t worker, 
 	return route_change(maps, index, &maps->services[index], id, XSR_ACTION_WORKER, worker, generation);
 }
 
+int route_move_backend(struct maps *maps, uint32_t index, uint64_t id, uint16_t backend, uint16_t *generation)
+{
+	return route_change(maps, index, &maps->services[index], id, XSR_ACTION_BACKEND, backend, generation);
+}
+
 int route_delete(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id)
 {
 	struct xsr_route_key key = hash_key(index, id);
@@ -147,11 +168,12 @@ int route_delete(struct maps *maps, uint32_t index, const struct xsr_service *se
 
 	if (ret)
 		return ret;
-	if (route_is_dense(service, id)) {
+	if (route_is_dense(service, id))
 		word_store(dense_slot(maps, service, id), (struct xsr_route){});
-		return 0;
-	}
-	return bpf_map_delete_elem(maps->fds[MAPS_ROUTES], &key) ? -errno : 0;
+	else if (bpf_map_delete_elem(maps->fds[MAPS_ROUTES], &key))
+		ret = -errno;
+	routes_changed(maps, service);
+	return ret;
 }
 
 struct route_walk {
@@ -314,6 +336,7 @@ long route_flush(struct maps *maps, uint32_t index, const struct xsr_service *se
 	if (!ret)
 		ret = hash_delete(maps, index, list.entries, list.n);
 	n = dense_flush(maps, service) + list.n;
+	routes_changed(maps, service);
 	free(list.entries);
 	return ret ? ret : n;
 }

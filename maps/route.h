@@ -25,6 +25,12 @@ static inline bool route_is_dense(const struct xsr_service *service, uint64_t id
 	return xsr_id_index(id) < service->dense_len && xsr_id_node(id) == service->node;
 }
 
+/*
+ * Whether the service can have a route with that action. Sessions of a TCP service go to a backend, or are refused; without IDs it has
+ * none. What a program finds nevertheless it drops and counts.
+ */
+bool route_action_fits(const struct xsr_service *service, enum xsr_action action);
+
 /* 0, -ENOENT, or -errno. */
 int route_get(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,
 	      struct xsr_route *out);
@@ -46,8 +52,9 @@ int route_add(struct maps *maps, uint32_t index, const struct xsr_service *servi
 int route_replace(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id,
 		  enum xsr_action action, uint16_t target);
 
-/* route_replace() to a worker; *generation gets what the route then has. */
+/* route_replace() to a worker, or a backend; *generation gets what the route then has. */
 int route_move(struct maps *maps, uint32_t index, uint64_t id, uint16_t worker, uint16_t *generation);
+int route_move_backend(struct maps *maps, uint32_t index, uint64_t id, uint16_t backend, uint16_t *generation);
 
 /* 0 or -ENOENT, -errno. */
 int route_delete(struct maps *maps, uint32_t index, const struct xsr_service *service, uint64_t id);
@@ -72,5 +79,11 @@ int route_import(struct maps *maps, uint32_t index, const struct xsr_service *se
 
 /* Deletes all routes of the service; returns how many, or -errno. */
 long route_flush(struct maps *maps, uint32_t index, const struct xsr_service *service);
+
+/*
+ * What everything above that changes routes of a TCP service calls last: workers keep copies of such routes, and look whether
+ * switches->routes_version is still the same (acquire) before they believe one. Nothing for other services.
+ */
+void routes_changed(struct maps *maps, const struct xsr_service *service);
 
 #endif /* XSR_ROUTE_H */

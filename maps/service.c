@@ -10,6 +10,7 @@
 
 #include "counter.h"
 #include "route.h"
+#include "stream.h"
 
 int service_at(struct maps *maps, uint32_t index, struct xsr_service *out)
 {
@@ -141,13 +142,19 @@ static int port_read(struct maps *maps, __be16 port, struct xsr_port *out)
 	return bpf_map_lookup_elem(maps->fds[MAPS_PORTS], &key, out) ? -errno : 0;
 }
 
-static int port_store(struct maps *maps, __be16 port, uint16_t head)
+/* Each protocol has its chain. */
+static uint16_t *port_head(struct xsr_port *port, __u8 proto)
 {
-	uint32_t key = ntohs(port);
-	struct xsr_port value;
-	int ret = port_read(maps, port, &value);
+	return proto == IPPROTO_TCP ? &port->tcp : &port->udp;
+}
 
-	value.udp = head;
+static int port_store(struct maps *maps, const struct xsr_service *of, uint16_t head)
+{
+	uint32_t key = ntohs(of->port);
+	struct xsr_port value;
+	int ret = port_read(maps, of->port, &value);
+
+	*port_head(&value, of->proto) = head;
 	if (!ret && bpf_map_update_elem(maps->fds[MAPS_PORTS], &key, &value, BPF_ANY))
 		ret = -errno;
 	return ret;
@@ -160,16 +167,16 @@ static int port_store(struct maps *maps, __be16 port, uint16_t head)
 static int chain_place(struct maps *maps, struct xsr_service *spec, uint16_t *prev)
 {
 	struct xsr_service s;
-	struct xsr_port head;
+	struct xsr_port port;
 	uint16_t index;
 	int n = 0, ret;
 
 	*prev = 0;
-	ret = port_read(maps, spec->port, &head);
+	ret = port_read(maps, spec->port, &port);
 	if (ret)
 		return ret;
-	spec->next = head.udp;
-	for (index = head.udp; index; index = s.next, n++) {
+	spec->next = *port_head(&port, spec->proto);
+	for (index = spec->next; index; index = s.next, n++) {
 		ret = service_at(maps, index, &s);
 		if (ret)
 			return ret;
@@ -182,13 +189,13 @@ static int chain_place(struct maps *maps, struct xsr_service *spec, uint16_t *pr
 }
 
 /* One aligned 16-bit store in the kernel's copy: a reader sees the old chain or the new. */
-static int chain_link(struct maps *maps, __be16 port, uint16_t prev, uint16_t index)
+static int chain_link(struct maps *maps, const struct xsr_service *of, uint16_t prev, uint16_t index)
 {
 	struct xsr_service s;
 	int ret;
 
 	if (!prev)
-		return port_store(maps, port, index);
+		return port_store(maps, of, index);
 	ret = service_at(maps, prev, &s);
 	if (ret)
 		return ret;
@@ -215,10 +222,12 @@ int service_add(struct maps *maps, const struct xsr_service *spec)
 	ret = chain_place(maps, &s, &prev);
 	if (!ret)
 		ret = counter_clear(maps, index);
+	if (ret)
+		return ret;
+	stream_clear(maps, index);
+	ret = service_store(maps, index, &s);
 	if (!ret)
-		ret = service_store(maps, index, &s);
-	if (!ret)
-		ret = chain_link(maps, s.port, prev, index);
+		ret = chain_link(maps, &s, prev, index);
 	return ret ? ret : index;
 }
 
@@ -231,20 +240,23 @@ int service_update(struct maps *maps, uint32_t index, const struct xsr_service *
 		return ret;
 	s.default_action = spec->default_action;
 	s.stamp_interval = spec->stamp_interval;
+	s.backends = spec->backends;
+	s.frame_max = spec->frame_max;
+	s.mode = spec->mode;
 	return service_store(maps, index, &s);
 }
 
 static int chain_unlink(struct maps *maps, uint32_t index, const struct xsr_service *gone)
 {
 	struct xsr_service s;
-	struct xsr_port head;
+	struct xsr_port port;
 	uint16_t i, prev = 0;
 	int ret;
 
-	ret = port_read(maps, gone->port, &head);
+	ret = port_read(maps, gone->port, &port);
 	if (ret)
 		return ret;
-	for (i = head.udp; i && i != index; i = s.next) {
+	for (i = *port_head(&port, gone->proto); i && i != index; i = s.next) {
 		prev = i;
 		ret = service_at(maps, i, &s);
 		if (ret)
@@ -252,7 +264,7 @@ static int chain_unlink(struct maps *maps, uint32_t index, const struct xsr_serv
 	}
 	if (!i)
 		return 0;
-	return chain_link(maps, gone->port, prev, gone->next);
+	return chain_link(maps, gone, prev, gone->next);
 }
 
 int service_delete(struct maps *maps, const char *name)
@@ -269,5 +281,9 @@ int service_delete(struct maps *maps, const char *name)
 		return ret;
 	maps_wait_readers();
 	ret = route_flush(maps, index, &s);
-	return ret < 0 ? ret : service_store(maps, index, &empty);
+	if (ret >= 0)
+		ret = service_store(maps, index, &empty);
+	if (!ret)
+		stream_clear(maps, index);
+	return ret;
 }

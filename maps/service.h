@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The table of services and the index from ports into it. */
+/* The table of services and the index from ports into it, one for each protocol. */
 #ifndef XSR_SERVICE_H
 #define XSR_SERVICE_H
 
@@ -25,8 +25,8 @@ int service_at(struct maps *maps, uint32_t index, struct xsr_service *out);
 int service_add(struct maps *maps, const struct xsr_service *spec);
 
 /*
- * Replaces what may differ without losing routes: default action and stamp
- * interval, each one aligned word for the kernel. Caller holds maps_lock().
+ * Replaces what may differ without losing routes: default action, stamp interval, backends, mode and longest
+ * frame, each one aligned word for who reads it. Caller holds maps_lock().
  */
 int service_update(struct maps *maps, uint32_t index, const struct xsr_service *spec);
 

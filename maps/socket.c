@@ -10,11 +10,7 @@
 
 #include "mix.h"
 
-/*
- * A process's start in clock ticks since boot: with the pid it names the process. 0 if it does not
- * run; one that was killed and not yet waited for runs no more.
- */
-static uint64_t process_start(uint32_t pid)
+uint64_t process_start(uint32_t pid)
 {
 	unsigned long long start = 0;
 	char path[64], text[1024];

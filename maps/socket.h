@@ -50,6 +50,12 @@ static inline int bucket_owner(const struct xsr_bucket *buckets, uint64_t id)
  */
 void buckets_spread(struct xsr_bucket buckets[XSR_BUCKETS_MAX], uint64_t live);
 
+/*
+ * A process's start in clock ticks since boot: with the pid it names the process. 0 if it does not
+ * run; one that was killed and not yet waited for runs no more.
+ */
+uint64_t process_start(uint32_t pid);
+
 /* The process that serves a worker, if it is alive: its pid, else 0. */
 uint32_t worker_pid(const struct xsr_worker_counters *worker);
 

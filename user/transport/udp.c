@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,11 +159,12 @@ static int socket_sync(struct transport *t, uint32_t i)
 {
 	const struct xsr_service s = t->p.maps->services[i];
 	struct udp_socket *us = &t->sockets[i];
+	bool wanted = s.name[0] && s.proto == IPPROTO_UDP;
 	int ret = 0;
 
-	if (us->fd >= 0 && (!s.name[0] || !same_service(&s, &us->service)))
+	if (us->fd >= 0 && (!wanted || !same_service(&s, &us->service)))
 		socket_close(us);
-	if (us->fd < 0 && s.name[0])
+	if (us->fd < 0 && wanted)
 		ret = socket_open(us, &s);
 	if (ret && ret != us->failed)
 		failure_log(t, &s, ret);
