@@ -12,6 +12,8 @@
 
 #define NS_PER_MS 1000000ULL
 #define FENCE_MS 100
+#define HOLD_MAX 6 /* of a session, or what comes in */
+#define HOLD_MS 50
 #define A 0 /* has the session by its route */
 #define B 1
 #define SESSION 0
@@ -30,7 +32,7 @@ static int world_begin(void **state)
 		.n_workers = 2, .n_owners = 1, .n_queues = 1, .n_lanes = 1, .n_sessions = 4, .n_max = 100, .wire_len = 64,
 		.ring_len = 64, .strict = true, .generation = 5, .stamp_percent = 100,
 		.umem = { .recv_max = 1, .redirects_known = true },
-		.worker = { .batch = 2, .sessions_max = 4, .hold_max = 1000, .hold_ms = 1000, .hold_len = 1 << 16,
+		.worker = { .batch = 2, .sessions_max = 4, .hold_max = HOLD_MAX, .hold_ms = HOLD_MS, .hold_len = 1 << 16,
 			    .fence_ms = FENCE_MS, .clock_ns = clock_now_ns },
 	};
 	struct chance chance = { .state = 1 };
@@ -166,6 +168,30 @@ static void expected_session_is_held_until_its_fence_comes(void **state)
 	assert_int_equal(answer(B).type, MAIL_TAKEN);
 	assert_int_equal(session_of(B)->state, SESSION_ACTIVE);
 	assert_int_equal(session_of(B)->s.n_handoffs, 1);
+}
+
+/* What has waited since the beginning has been served; what is left came a moment ago. */
+static void session_that_is_worked_off_holds_what_comes_in_the_time(void **state)
+{
+	(void)state;
+	session_on_its_way(7);
+	send(1);
+	deliver();
+	poll_once(B);
+	now_ns += (HOLD_MS - 1) * NS_PER_MS;
+	send(20);
+	deliver();
+	poll_often(B);
+	tell(A, MAIL_GIVE, 7);
+	poll_once(A);
+	poll_once(B);
+	assert_in_range(session_of(B)->hold.n, HOLD_MAX, 20);
+	now_ns += 2 * NS_PER_MS;
+	send(1);
+	deliver();
+	poll_often(B);
+	expect_served(25);
+	assert_int_equal(world_count(&world, XSR_WORKER_STAT_HOLD_OVERFLOW), 0);
 }
 
 static void fence_of_another_handoff_is_thrown_away(void **state)
@@ -369,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(expected_session_is_held_until_its_fence_comes),
+		TEST(session_that_is_worked_off_holds_what_comes_in_the_time),
 		TEST(fence_of_another_handoff_is_thrown_away),
 		TEST(fence_that_does_not_come_is_not_waited_for_any_longer),
 		TEST(session_that_is_told_again_is_waited_for_longer),

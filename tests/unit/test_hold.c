@@ -172,7 +172,7 @@ static void clearing_gives_all_memory_back(void **state)
 	hold_pool_close(pool);
 }
 
-static void first_message_says_since_when_the_hold_waits(void **state)
+static void oldest_message_says_since_when_the_hold_waits(void **state)
 {
 	struct hold_pool *pool = pool_open(POOL_LEN);
 	struct hold hold = {};
@@ -182,6 +182,7 @@ static void first_message_says_since_when_the_hold_waits(void **state)
 	push(pool, &hold, 2, 10, 2000);
 	assert_int_equal(hold.first_ns, 1000);
 	pop(pool, &hold, 1, 10);
+	assert_int_equal(hold.first_ns, 2000);
 	pop(pool, &hold, 2, 10);
 	push(pool, &hold, 3, 10, 3000);
 	assert_int_equal(hold.first_ns, 3000);
@@ -380,7 +381,7 @@ int main(void)
 		cmocka_unit_test(messages_of_every_length_come_out_as_they_went_in),
 		cmocka_unit_test(what_is_known_of_a_message_is_kept),
 		cmocka_unit_test(clearing_gives_all_memory_back),
-		cmocka_unit_test(first_message_says_since_when_the_hold_waits),
+		cmocka_unit_test(oldest_message_says_since_when_the_hold_waits),
 		cmocka_unit_test(full_pool_keeps_what_it_has_and_takes_no_more),
 		cmocka_unit_test(message_that_finds_no_room_leaves_an_empty_hold_empty),
 		cmocka_unit_test(pool_without_memory_holds_nothing),

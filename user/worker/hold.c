@@ -17,7 +17,7 @@ struct chunk {
 };
 _Static_assert(sizeof(struct chunk) == CHUNK_LEN, "chunks are an array");
 
-/* A head's room begins with the struct xsr_message, whose data, room and buffer mean nothing there. */
+/* A head's room begins with the struct xsr_message, whose data and room mean nothing there, and whose buffer is when it came. */
 #define HEAD_ROOM (CHUNK_LEN - 8 - sizeof(struct xsr_message))
 #define TAIL_ROOM (CHUNK_LEN - 8)
 
@@ -124,6 +124,7 @@ static void data_read(const struct hold_pool *pool, const struct chunk *chunk, u
 
 bool hold_push(struct hold_pool *pool, struct hold *hold, const struct xsr_message *m, uint64_t now_ns)
 {
+	struct xsr_message kept = *m;
 	struct chunk *chunk;
 	uint32_t number;
 
@@ -132,7 +133,8 @@ bool hold_push(struct hold_pool *pool, struct hold *hold, const struct xsr_messa
 	number = chunk_take(pool);
 	chunk = chunk_at(pool, number);
 	chunk->message = 0;
-	memcpy(chunk->room, m, sizeof(*m));
+	kept.buffer = now_ns;
+	memcpy(chunk->room, &kept, sizeof(kept));
 	data_write(pool, chunk, m->data, m->len);
 	if (hold->last)
 		chunk_at(pool, hold->last)->message = number;
@@ -144,13 +146,23 @@ bool hold_push(struct hold_pool *pool, struct hold *hold, const struct xsr_messa
 	return true;
 }
 
+static uint64_t head_time(const struct hold_pool *pool, uint32_t number)
+{
+	struct xsr_message kept;
+
+	memcpy(&kept, chunk_at(pool, number)->room, sizeof(kept));
+	return kept.buffer;
+}
+
 /* The head off the front; its chain is the caller's. */
 static uint32_t head_take(struct hold_pool *pool, struct hold *hold)
 {
 	uint32_t number = hold->first;
 
 	hold->first = chunk_at(pool, number)->message;
-	if (!--hold->n)
+	if (--hold->n)
+		hold->first_ns = head_time(pool, hold->first);
+	else
 		hold->last = 0;
 	return number;
 }
