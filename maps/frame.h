@@ -49,6 +49,58 @@ enum xsr_frame_type {
 	XSR_FRAME_ERROR = 0x7f,
 };
 
+enum xsr_frame_role {
+	XSR_ROLE_CLIENT = 1,
+	XSR_ROLE_ROUTER = 2,
+	XSR_ROLE_BACKEND = 3,
+	XSR_ROLE_PINGER = 4,
+	XSR_ROLE_RECORDER = 5,
+};
+
+/* Payload of HELLO. The header's seq: the last reply of the session that the sender has; 0 = none. */
+struct xsr_frame_hello {
+	__u8 role; /* enum xsr_frame_role */
+	__u8 transport;
+	__be16 caps;
+	__be64 id; /* wanted; 0 = any */
+} __attribute__((packed));
+_Static_assert(sizeof(struct xsr_frame_hello) == 12, "wire format");
+
+enum xsr_frame_result {
+	XSR_RESULT_OK = 0,
+	XSR_RESULT_REJECT = 1,
+	XSR_RESULT_BUSY = 2, /* not now: try again */
+};
+
+/* Payload of HELLO_ACK. The header's seq: the last request of the session that was served; 0 = none. */
+struct xsr_frame_hello_ack {
+	__u8 result; /* enum xsr_frame_result */
+	__u8 role;
+	__be16 worker; /* that owns the session */
+	__be32 generation;
+	__be64 id;
+} __attribute__((packed));
+_Static_assert(sizeof(struct xsr_frame_hello_ack) == 16, "wire format");
+
+enum xsr_frame_code {
+	XSR_CODE_NO_BACKEND = 1,
+	XSR_CODE_STALE = 2,
+	XSR_CODE_DEADLINE = 3,
+	XSR_CODE_OVERFLOW = 4,
+	XSR_CODE_NO_HANDSHAKE = 5,
+	XSR_CODE_MAX
+};
+
+/* Payload of ERROR: no request of the session up to the header's seq that has no answer yet will get one. */
+struct xsr_frame_error {
+	__be16 code; /* enum xsr_frame_code */
+} __attribute__((packed));
+
+/* Payload of BYE. */
+struct xsr_frame_bye {
+	__be16 reason;
+} __attribute__((packed));
+
 /* Payload of ECHO_REQ and ECHO_REP: the stamp, then filler of byte seq & 0xff. */
 struct xsr_frame_echo {
 	__be64 t_send_ns;
