@@ -66,15 +66,15 @@ struct xsr_frame_hello {
 } __attribute__((packed));
 _Static_assert(sizeof(struct xsr_frame_hello) == 12, "wire format");
 
-enum xsr_frame_result {
-	XSR_RESULT_OK = 0,
-	XSR_RESULT_REJECT = 1,
-	XSR_RESULT_BUSY = 2, /* not now: try again */
+enum xsr_hello_result {
+	XSR_HELLO_OK = 0,
+	XSR_HELLO_REJECT = 1,
+	XSR_HELLO_BUSY = 2, /* not now: try again */
 };
 
 /* Payload of HELLO_ACK. The header's seq: the last request of the session that was served; 0 = none. */
 struct xsr_frame_hello_ack {
-	__u8 result; /* enum xsr_frame_result */
+	__u8 result; /* enum xsr_hello_result */
 	__u8 role;
 	__be16 worker; /* that owns the session */
 	__be32 generation;
@@ -82,18 +82,18 @@ struct xsr_frame_hello_ack {
 } __attribute__((packed));
 _Static_assert(sizeof(struct xsr_frame_hello_ack) == 16, "wire format");
 
-enum xsr_frame_code {
-	XSR_CODE_NO_BACKEND = 1,
-	XSR_CODE_STALE = 2,
-	XSR_CODE_DEADLINE = 3,
-	XSR_CODE_OVERFLOW = 4,
-	XSR_CODE_NO_HANDSHAKE = 5,
-	XSR_CODE_MAX
+enum xsr_frame_error_code {
+	XSR_ERROR_NO_BACKEND = 1,
+	XSR_ERROR_STALE = 2,
+	XSR_ERROR_DEADLINE = 3,
+	XSR_ERROR_OVERFLOW = 4,
+	XSR_ERROR_NO_HANDSHAKE = 5,
+	XSR_ERROR_MAX
 };
 
 /* Payload of ERROR: no request of the session up to the header's seq that has no answer yet will get one. */
 struct xsr_frame_error {
-	__be16 code; /* enum xsr_frame_code */
+	__be16 code; /* enum xsr_frame_error_code */
 } __attribute__((packed));
 
 /* Payload of BYE. */
