@@ -29,6 +29,9 @@ void chunk_pool_close(struct chunk_pool *pool); /* takes NULL; with all that is 
 /* How many bytes could be appended to an empty queue. */
 size_t chunk_pool_room(const struct chunk_pool *pool);
 
+/* Sets aside what an empty queue needs for len bytes, in place of what was set aside before; 0 gives it back. It must be there. */
+void chunk_pool_hold(struct chunk_pool *pool, size_t len);
+
 /* Copies to the end. False if the pool has not enough: then nothing was appended. */
 bool chunk_append(struct chunk_pool *pool, struct chunk_queue *q, const void *data, size_t len);
 
@@ -36,8 +39,14 @@ bool chunk_append(struct chunk_pool *pool, struct chunk_queue *q, const void *da
 void chunk_join(struct chunk_queue *to, struct chunk_queue *from);
 
 /*
- * To read straight into the queue: makes room for up to len bytes behind its end, and says where, in at most n vectors. Returns how many
- * vectors, 0 if the pool is empty; chunk_commit() says how many bytes were written there and gives the rest of the room back.
+ * The first len bytes of `from`, which must be there, to the end of `to`; only what shares a chunk with others is copied. False if
+ * the pool has none for that: then nothing was moved.
+ */
+bool chunk_move(struct chunk_pool *pool, struct chunk_queue *to, struct chunk_queue *from, size_t len);
+
+/*
+ * To read straight into the queue: makes room for up to len bytes behind its end, and says where, in at most n vectors. Returns
+ * how many vectors, 0 if the pool is empty; chunk_commit() says how many bytes were written there and gives the rest of the room back.
  */
 int chunk_reserve(struct chunk_pool *pool, struct chunk_queue *q, struct iovec *iov, int n, size_t len);
 void chunk_commit(struct chunk_pool *pool, struct chunk_queue *q, size_t len);

@@ -18,11 +18,15 @@
 #define TCP_FRAME_MAX (1u << 20)      /* the len field of any frame */
 #define TCP_CONTIGUOUS_MAX (64u << 10) /* frames of up to so many bytes are handed out in one piece */
 
+struct tcp;
+
 /* What the connections of a thread share: the pool, and the memory that is read into. */
 struct tcp_shared {
 	struct chunk_pool *pool;
 	uint8_t *read;	  /* what was just read, of one connection at a time */
 	size_t read_len;  /* bytes there are */
+	size_t spare;	  /* bytes of the pool that are not read into */
+	const struct tcp *reader; /* whose bytes are there; NULL = nobody's */
 };
 
 int tcp_shared_open(struct tcp_shared *shared, size_t memory_max); /* 0 or -errno */
@@ -54,7 +58,7 @@ struct tcp {
 
 /* A frame that came. Borrowed until tcp_take(), tcp_forward() or tcp_keep(). */
 struct tcp_frame {
-	const struct xsr_frame *header; /* NULL without frames */
+	const struct xsr_frame *header; /* NULL without frames: then it is a piece of what came, of any length up to TCP_CONTIGUOUS_MAX */
 	const uint8_t *data;	/* the whole of it, header included; NULL if it is longer than TCP_CONTIGUOUS_MAX: then it lies in tcp->in */
 	size_t len;		/* of it, header included */
 };
@@ -87,7 +91,7 @@ int tcp_next(struct tcp *t, struct tcp_frame *frame);
 /* Done with the frame that tcp_next() showed. */
 void tcp_take(struct tcp *t, const struct tcp_frame *frame);
 
-/* The same, and it goes to the end of what `to` has to write, or nothing happens: -EAGAIN, `to` is full. */
+/* The same, and it goes to the end of what `to` has to write, or nothing happens: -EAGAIN, `to` is full, or -ENOBUFS. */
 int tcp_forward(struct tcp *t, const struct tcp_frame *frame, struct tcp *to);
 
 /* Keeps what was not handed out, in memory that tcp_read() made sure of. */

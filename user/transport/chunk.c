@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A queue is a list of chunks, each with bytes; only a reservation adds some without. The pool gives away first what was used before:
+ * those pages are there already, and in the cache.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "chunk.h"
+
+#define DATA_LEN (CHUNK_LEN - 16)
+
+struct chunk {
+	struct chunk *next;
+	uint32_t start, end; /* of the bytes in data */
+	uint8_t data[DATA_LEN];
+};
+_Static_assert(sizeof(struct chunk) == CHUNK_LEN, "a chunk is a page");
+
+struct chunk_pool {
+	struct chunk *chunks; /* the memory */
+	size_t n_chunks;
+	size_t n_touched; /* the first so many were in use before; the others are not even memory */
+	struct chunk *free; /* of those */
+	size_t n_free;
+	size_t n_held;
+};
+
+static size_t min_len(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static size_t chunks_for(size_t len)
+{
+	return (len + DATA_LEN - 1) / DATA_LEN;
+}
+
+/* --- the pool --- */
+
+int chunk_pool_open(struct chunk_pool **out, size_t len_max)
+{
+	struct chunk_pool *pool;
+	int ret;
+
+	if (len_max < CHUNK_LEN)
+		return -EINVAL;
+	pool = calloc(1, sizeof(*pool));
+	if (!pool)
+		return -ENOMEM;
+	pool->n_chunks = len_max / CHUNK_LEN;
+	pool->chunks = mmap(NULL, pool->n_chunks * CHUNK_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (pool->chunks == MAP_FAILED) {
+		ret = -errno;
+		free(pool);
+		return ret;
+	}
+	*out = pool;
+	return 0;
+}
+
+void chunk_pool_close(struct chunk_pool *pool)
+{
+	if (!pool)
+		return;
+	munmap(pool->chunks, pool->n_chunks * CHUNK_LEN);
+	free(pool);
+}
+
+static size_t pool_left(const struct chunk_pool *pool)
+{
+	return pool->n_free + pool->n_chunks - pool->n_touched - pool->n_held;
+}
+
+size_t chunk_pool_room(const struct chunk_pool *pool)
+{
+	return pool_left(pool) * DATA_LEN;
+}
+
+void chunk_pool_hold(struct chunk_pool *pool, size_t len)
+{
+	pool->n_held = 0;
+	assert(chunks_for(len) <= pool_left(pool));
+	pool->n_held = chunks_for(len);
+}
+
+static struct chunk *chunk_get(struct chunk_pool *pool)
+{
+	struct chunk *c = pool->free;
+
+	if (!pool_left(pool))
+		return NULL;
+	if (c) {
+		pool->free = c->next;
+		pool->n_free--;
+	} else {
+		c = &pool->chunks[pool->n_touched++];
+	}
+	c->next = NULL;
+	c->start = c->end = 0;
+	return c;
+}
+
+static void chunk_put(struct chunk_pool *pool, struct chunk *c)
+{
+	c->next = pool->free;
+	pool->free = c;
+	pool->n_free++;
+}
+
+/* --- at the end of a queue --- */
+
+static size_t tail_room(const struct chunk_queue *q)
+{
+	return q->tail ? DATA_LEN - q->tail->end : 0;
+}
+
+/* Where the next chunk goes, or a reservation is. */
+static struct chunk **queue_link(struct chunk_queue *q)
+{
+	return q->tail ? &q->tail->next : &q->head;
+}
+
+bool chunk_append(struct chunk_pool *pool, struct chunk_queue *q, const void *data, size_t len)
+{
+	const uint8_t *from = data;
+	size_t n;
+
+	if (len > tail_room(q) + chunk_pool_room(pool))
+		return false;
+	q->len += len;
+	for (; len; from += n, len -= n) {
+		if (!tail_room(q)) {
+			struct chunk *c = chunk_get(pool);
+
+			*queue_link(q) = c;
+			q->tail = c;
+		}
+		n = min_len(len, tail_room(q));
+		memcpy(q->tail->data + q->tail->end, from, n);
+		q->tail->end += n;
+	}
+	return true;
+}
+
+void chunk_join(struct chunk_queue *to, struct chunk_queue *from)
+{
+	if (!from->head)
+		return;
+	*queue_link(to) = from->head;
+	to->tail = from->tail;
+	to->len += from->len;
+	*from = (struct chunk_queue){};
+}
+
+/* Its first chunk becomes the last of `to`. */
+static void chunk_pass(struct chunk_queue *to, struct chunk_queue *from)
+{
+	struct chunk *c = from->head;
+	struct chunk_queue one = { .head = c, .tail = c, .len = c->end - c->start };
+
+	from->head = c->next;
+	if (!from->head)
+		from->tail = NULL;
+	from->len -= one.len;
+	c->next = NULL;
+	chunk_join(to, &one);
+}
+
+bool chunk_move(struct chunk_pool *pool, struct chunk_queue *to, struct chunk_queue *from, size_t len)
+{
+	struct chunk_queue part = {};
+	size_t rest;
+
+	assert(len <= from->len);
+	while (from->head && from->head->end - from->head->start <= len - part.len)
+		chunk_pass(&part, from);
+	rest = len - part.len;
+	if (rest && !chunk_append(pool, &part, from->head->data + from->head->start, rest)) {
+		chunk_join(&part, from);
+		*from = part;
+		return false;
+	}
+	chunk_drop(pool, from, rest);
+	chunk_join(to, &part);
+	return true;
+}
+
+int chunk_reserve(struct chunk_pool *pool, struct chunk_queue *q, struct iovec *iov, int n, size_t len)
+{
+	struct chunk **link = queue_link(q);
+	size_t room = min_len(len, tail_room(q));
+	int used = 0;
+
+	if (room && n)
+		iov[used++] = (struct iovec){ q->tail->data + q->tail->end, room };
+	for (len -= room; len && used < n; len -= room) {
+		struct chunk *c = chunk_get(pool);
+
+		if (!c)
+			break;
+		*link = c;
+		link = &c->next;
+		room = min_len(len, DATA_LEN);
+		iov[used++] = (struct iovec){ c->data, room };
+	}
+	return used;
+}
+
+void chunk_commit(struct chunk_pool *pool, struct chunk_queue *q, size_t len)
+{
+	size_t n = min_len(len, tail_room(q));
+	struct chunk *c, *rest;
+
+	q->len += len;
+	if (q->tail)
+		q->tail->end += n;
+	for (len -= n; len; len -= n) {
+		c = *queue_link(q);
+		assert(c); /* no more than was reserved */
+		n = min_len(len, DATA_LEN);
+		c->end = n;
+		q->tail = c;
+	}
+	rest = *queue_link(q);
+	*queue_link(q) = NULL;
+	while ((c = rest)) {
+		rest = c->next;
+		chunk_put(pool, c);
+	}
+}
+
+/* --- at its front --- */
+
+int chunk_vectors(const struct chunk_queue *q, struct iovec *iov, int n, size_t len)
+{
+	struct chunk *c = q->head;
+	int used;
+
+	for (used = 0; c && len && used < n; used++, c = c->next) {
+		iov[used] = (struct iovec){ c->data + c->start, min_len(len, c->end - c->start) };
+		len -= iov[used].iov_len;
+	}
+	return used;
+}
+
+void chunk_copy(const struct chunk_queue *q, size_t offset, void *to, size_t len)
+{
+	const struct chunk *c = q->head;
+	uint8_t *at = to;
+	size_t n;
+
+	assert(offset <= q->len && len <= q->len - offset);
+	for (; len; c = c->next) {
+		size_t here = c->end - c->start;
+
+		if (offset >= here) {
+			offset -= here;
+			continue;
+		}
+		n = min_len(len, here - offset);
+		memcpy(at, c->data + c->start + offset, n);
+		at += n;
+		len -= n;
+		offset = 0;
+	}
+}
+
+void chunk_drop(struct chunk_pool *pool, struct chunk_queue *q, size_t len)
+{
+	assert(len <= q->len);
+	q->len -= len;
+	while (len) {
+		struct chunk *c = q->head;
+		size_t n = min_len(len, c->end - c->start);
+
+		c->start += n;
+		len -= n;
+		if (c->start < c->end)
+			break;
+		q->head = c->next;
+		chunk_put(pool, c);
+	}
+	if (!q->head)
+		q->tail = NULL;
+}
