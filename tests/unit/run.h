@@ -142,8 +142,7 @@ static void actors_draw(struct run *r)
 	r->actors[CLIENT].weight = chance_from(&r->chance, 1, 16);
 	r->actors[MOVER].weight = 1;
 	r->actors[LISTER].weight = chance_below(&r->chance, 2);
-	if (!r->kind->hashed) /* membership.c waits for the lock, and so would all of us */
-		r->actors[LOCKER].weight = chance_below(&r->chance, 2);
+	r->actors[LOCKER].weight = chance_below(&r->chance, 2);
 	r->actors[CONTROL].weight = chance_from(&r->chance, 1, 8);
 	for (i = 0; i < p->n_lanes; i++)
 		r->actors[LANE + i].weight = chance_from(&r->chance, 1, 16);

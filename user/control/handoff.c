@@ -43,6 +43,7 @@ struct handoff {
 	uint16_t from, to;
 	uint16_t generation;
 	bool direct;		    /* messages go to the new owner already */
+	bool alone;		    /* nobody has state to give: the route is all there is to change */
 	bool early;		    /* the old owner was asked before the grace period */
 	uint8_t phase;
 };
@@ -272,20 +273,6 @@ static const char *route_store(struct handoffs *h, struct handoff *o)
 	       ret	     ? "its route cannot be stored" : NULL;
 }
 
-/* Nobody has state to give: the route is all there is to change. */
-static void route_only(struct handoffs *h, struct handoff *o)
-{
-	const char *why = "the routes cannot be locked";
-
-	if (maps_lock(h->p.maps) == 0) {
-		why = route_store(h, o);
-		maps_unlock(h->p.maps);
-	}
-	if (!why)
-		o->move->report.n_moved++;
-	handoff_end(h, o, why);
-}
-
 static void handoff_begin(struct handoffs *h, struct handoff *o)
 {
 	int owner = o->direct ? o->from : route_owner(h->p.maps, o->service, o->id);
@@ -297,7 +284,8 @@ static void handoff_begin(struct handoffs *h, struct handoff *o)
 		o->move->report.n_unchanged++;
 		handoff_end(h, o, NULL);
 	} else if (!is_among(h->from, owner)) {
-		route_only(h, o);
+		o->alone = true;
+		phase_enter(h, o, PHASE_READY, LOCK_MS);
 	} else {
 		o->from = owner;
 		phase_enter(h, o, PHASE_TO_EXPECT, ANSWER_MS);
@@ -412,14 +400,29 @@ static void ready_refresh(struct handoffs *h)
 		return;
 	h->refreshed_ns = h->now_ns;
 	TAILQ_FOREACH(o, &h->phases[PHASE_READY], link)
-		mail_send(h, o->to, MAIL_EXPECT, o);
+		if (!o->alone)
+			mail_send(h, o->to, MAIL_EXPECT, o);
 }
 
-/* From here on the session's messages go to the new owner, which holds them. */
+/* From here on the session's messages go to the new owner, which holds them if somebody has state to give. */
+static void ready_go_on(struct handoffs *h, struct handoff *o)
+{
+	const char *why = o->direct ? NULL : route_store(h, o);
+
+	if (why) {
+		mail_send(h, o->to, MAIL_CANCEL, o);
+		handoff_end(h, o, why);
+	} else if (o->alone) {
+		o->move->report.n_moved++;
+		handoff_end(h, o, NULL);
+	} else {
+		phase_enter(h, o, o->direct ? PHASE_TO_GIVE : PHASE_TO_GRACE, h->p.fence_ms + ANSWER_MS);
+	}
+}
+
 static void routes_store(struct handoffs *h)
 {
 	struct handoff *o;
-	const char *why;
 
 	if (TAILQ_EMPTY(&h->phases[PHASE_READY]))
 		return;
@@ -427,15 +430,8 @@ static void routes_store(struct handoffs *h)
 		ready_refresh(h);
 		return;
 	}
-	while ((o = TAILQ_FIRST(&h->phases[PHASE_READY]))) {
-		why = o->direct ? NULL : route_store(h, o);
-		if (why) {
-			mail_send(h, o->to, MAIL_CANCEL, o);
-			handoff_end(h, o, why);
-		} else {
-			phase_enter(h, o, o->direct ? PHASE_TO_GIVE : PHASE_TO_GRACE, h->p.fence_ms + ANSWER_MS);
-		}
-	}
+	while ((o = TAILQ_FIRST(&h->phases[PHASE_READY])))
+		ready_go_on(h, o);
 	maps_unlock(h->p.maps);
 }
 
@@ -547,7 +543,7 @@ int handoffs_step(struct handoffs *h)
 	moves_feed(h);
 	handoffs_begin(h);
 	mails_send(h, PHASE_TO_EXPECT, MAIL_EXPECT);
-	routes_store(h);
+	routes_store(h); /* under a lock that another command may keep: it is never waited for */
 	early_give(h);
 	grace_begin(h);
 	mails_send(h, PHASE_TO_GIVE, MAIL_GIVE);

@@ -19,6 +19,7 @@
 
 #define NS_PER_MS 1000000ULL
 #define ANSWER_MS 1000
+#define LOCK_MS 60000 /* another command does not change routes for longer */
 #define STEP_MS 50
 
 enum outcome {
@@ -36,7 +37,7 @@ struct change_run {
 	uint64_t asked;	   /* workers whose word is awaited, a bit each */
 	uint8_t answer;	   /* by this mail */
 	uint64_t until_ns; /* for so long; 0 = for ever */
-	bool (*until)(const struct change_run *run); /* or until this is true; NULL = never */
+	bool (*until)(struct change_run *run); /* or until this is true; NULL = never */
 	uint64_t spread;   /* the workers that the default shall know */
 	struct xsr_bucket buckets[XSR_BUCKETS_MAX]; /* as they will be */
 	struct wishes wishes;
@@ -70,6 +71,34 @@ static enum outcome ask(struct change_run *run, uint64_t workers, enum mail_type
 		if (!post_mail(post, __builtin_ctzll(workers), &mail))
 			return fail(run, "worker %d does not answer", __builtin_ctzll(workers));
 	return run->asked ? WAIT : GO_ON;
+}
+
+/* A worker that does not answer: before the default has changed that ends it, afterwards its share is lost time. */
+static enum outcome overdue(struct change_run *run)
+{
+	unsigned int worker;
+
+	if (!run->asked) { /* but for the lock of the routes */
+		run->ret = -EAGAIN;
+		return GO_ON;
+	}
+	worker = __builtin_ctzll(run->asked);
+	if (run->answer == MAIL_ADOPTING)
+		return fail(run, "worker %u does not answer; the default is as it was", worker);
+	if (run->answer == MAIL_PARTED) /* it may still look into the rings */
+		return fail(run, "worker %d has ended, but worker %u does not answer: its number is not used again",
+			    run->change.worker, worker);
+	log_warning("worker %u does not answer; it is not waited for", worker);
+	return GO_ON;
+}
+
+static enum outcome run_wait(struct change_run *run)
+{
+	if (run->over || (run->until && run->until(run)))
+		return GO_ON;
+	if (run->until_ns && control_clock_ns() >= run->until_ns)
+		return overdue(run);
+	return WAIT;
 }
 
 static void on_over(void *arg)
@@ -118,7 +147,7 @@ static enum outcome wishes_move(struct change_run *run)
 	return ret ? fail(run, "%s", strerror(-ret)) : WAIT;
 }
 
-static bool nothing_under_way(const struct change_run *run)
+static bool nothing_under_way(struct change_run *run)
 {
 	return !handoffs_under_way(run->control->handoffs);
 }
@@ -167,50 +196,73 @@ static struct maps *maps_of(const struct change_run *run)
 }
 
 /* True of a session whose messages come by the `hash` default alone. */
-static bool comes_by_hash(struct maps *maps, const struct session_row *row)
+static bool comes_by_hash(struct maps *maps, uint32_t index, uint64_t id)
 {
-	const struct xsr_service *service = &maps->services[row->service];
+	const struct xsr_service *service = &maps->services[index];
 	struct xsr_route route;
 
-	return service->default_action == XSR_ACTION_HASH &&
-	       route_get(maps, row->service, service, row->id, &route) == -ENOENT;
+	return service->default_action == XSR_ACTION_HASH && route_get(maps, index, service, id, &route) == -ENOENT;
+}
+
+/* Whoever would lose a session gets a route that keeps it there. */
+static void rows_keep(unsigned int worker, const struct session_row *rows, unsigned int n, void *arg)
+{
+	struct change_run *run = arg;
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (comes_by_hash(maps_of(run), rows[i].service, rows[i].id) &&
+		    bucket_owner(run->buckets, rows[i].id) != (int)worker)
+			run->ret = wishes_add(&run->wishes, rows[i].service, rows[i].id, worker, worker) ?: run->ret;
+}
+
+/* Only those who stay keep theirs; who leaves gives them up later. */
+static enum outcome stage_keep(struct change_run *run)
+{
+	buckets_spread(run->buckets, run->spread);
+	return list(run, run->control->membership.spread & run->spread, rows_keep);
 }
 
 /* A dense place that belongs to a newer ID is not taken from it: the messages of the old one go to no worker any more. */
-static int pin(struct maps *maps, const struct session_row *row, unsigned int worker)
+static int pin(struct maps *maps, const struct handoff_wish *wish)
 {
 	uint16_t generation;
-	int ret = route_move(maps, row->service, row->id, worker, &generation);
+	int ret = route_move(maps, wish->service, wish->id, wish->worker, &generation);
 
 	return ret == -EBUSY ? 0 : ret;
 }
 
-/* Whoever would lose a session gets a route that keeps it there. */
-static void rows_pin(unsigned int worker, const struct session_row *rows, unsigned int n, void *arg)
+/* True when it is done: the lock may be another command's, and is not waited for here. */
+static bool pin_all(struct change_run *run)
 {
-	struct change_run *run = arg;
 	struct maps *maps = maps_of(run);
-	unsigned int i;
+	size_t i;
 
-	if (run->ret || (run->ret = maps_lock(maps)))
-		return;
-	for (i = 0; i < n && !run->ret; i++)
-		if (comes_by_hash(maps, &rows[i]) && bucket_owner(run->buckets, rows[i].id) != (int)worker)
-			run->ret = pin(maps, &rows[i], worker);
+	if (maps_trylock(maps))
+		return false;
+	for (i = 0; i < run->wishes.n && !run->ret; i++)
+		if (comes_by_hash(maps, run->wishes.list[i].service, run->wishes.list[i].id))
+			run->ret = pin(maps, &run->wishes.list[i]);
 	maps_unlock(maps);
+	wishes_clear(&run->wishes);
+	return true;
 }
 
-/* Only those who stay keep theirs; who leaves gives them up later. */
 static enum outcome stage_pin(struct change_run *run)
 {
-	buckets_spread(run->buckets, run->spread);
-	return list(run, run->control->membership.spread & run->spread, rows_pin);
+	if (!run->wishes.n)
+		return GO_ON;
+	run->until = pin_all;
+	run->until_ns = control_clock_ns() + LOCK_MS * NS_PER_MS;
+	return run_wait(run);
 }
 
 static enum outcome stage_pinned(struct change_run *run)
 {
 	return run->ret ? fail(run, "known sessions cannot be given routes: %s; the default is as it was",
-			       run->ret == -E2BIG ? "the table is full" : strerror(-run->ret)) : GO_ON;
+			       run->ret == -E2BIG  ? "the table is full" :
+			       run->ret == -EAGAIN ? "another command keeps them locked" :
+						     strerror(-run->ret)) : GO_ON;
 }
 
 /* From here on a session that is new to a worker is held: another one may have it still. */
@@ -246,7 +298,7 @@ static void rows_stray(unsigned int worker, const struct session_row *rows, unsi
 	for (i = 0; i < n; i++) {
 		int owner = bucket_owner(maps->buckets, rows[i].id);
 
-		if (owner >= 0 && owner != (int)worker && comes_by_hash(maps, &rows[i]))
+		if (owner >= 0 && owner != (int)worker && comes_by_hash(maps, rows[i].service, rows[i].id))
 			run->ret = wishes_add(&run->wishes, rows[i].service, rows[i].id, owner, worker) ?: run->ret;
 	}
 }
@@ -357,7 +409,7 @@ static void rows_weigh(unsigned int worker, const struct session_row *rows, unsi
 	unsigned int i;
 
 	for (i = 0; i < n; i++)
-		if (comes_by_hash(maps_of(run), &rows[i]))
+		if (comes_by_hash(maps_of(run), rows[i].service, rows[i].id))
 			run->ret = wishes_add(&run->wishes, rows[i].service, rows[i].id, worker, HANDOFF_FROM_OWNER) ?:
 				   run->ret;
 }
@@ -383,8 +435,8 @@ static enum outcome stage_even(struct change_run *run)
 typedef enum outcome (*const stage)(struct change_run *run);
 
 static stage stages_add[] = {
-	stage_come, stage_pause, stage_pin, stage_pinned, stage_adopt, stage_spread, stage_settle, stage_strays,
-	stage_move, stage_adopted, stage_resume, NULL,
+	stage_come, stage_pause, stage_keep, stage_pin, stage_pinned, stage_adopt, stage_spread, stage_settle,
+	stage_strays, stage_move, stage_adopted, stage_resume, NULL,
 };
 
 static stage stages_drain[] = {
@@ -458,29 +510,6 @@ void membership_mail(struct control *c, unsigned int from, const struct mail *ma
 	run->asked &= ~(1ULL << from);
 	if (!run->asked)
 		run->over = true;
-}
-
-/* A worker that does not answer: before the default has changed that ends it, afterwards its share is lost time. */
-static enum outcome overdue(struct change_run *run)
-{
-	unsigned int worker = __builtin_ctzll(run->asked);
-
-	if (run->answer == MAIL_ADOPTING)
-		return fail(run, "worker %u does not answer; the default is as it was", worker);
-	if (run->answer == MAIL_PARTED) /* it may still look into the rings */
-		return fail(run, "worker %d has ended, but worker %u does not answer: its number is not used again",
-			    run->change.worker, worker);
-	log_warning("worker %u does not answer; it is not waited for", worker);
-	return GO_ON;
-}
-
-static enum outcome run_wait(struct change_run *run)
-{
-	if (run->over || (run->until && run->until(run)))
-		return GO_ON;
-	if (run->until_ns && control_clock_ns() >= run->until_ns)
-		return overdue(run);
-	return WAIT;
 }
 
 static enum outcome run_stage(struct change_run *run)
