@@ -25,6 +25,7 @@ struct app_common {
 	struct chance chance;
 	unsigned int give_failures, take_failures; /* percent */
 	unsigned int bytes_max;			   /* of a state */
+	unsigned int give_excess;		   /* bytes that give_up() says it wrote, and did not */
 	atomic_uint n_give_failures, n_take_failures, n_logged;
 };
 
@@ -199,7 +200,7 @@ static inline int app_give_up(void *context, struct xsr_session *session, void *
 	len = offsetof(struct app_state, bytes) + state->n_bytes - STATE_AT;
 	memcpy(out, (uint8_t *)state + STATE_AT, len);
 	state_free(session);
-	return len;
+	return len + app->common->give_excess;
 }
 
 static inline bool state_is_whole(const struct app_state *state, const struct xsr_session *session, size_t len)

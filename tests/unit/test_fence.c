@@ -327,6 +327,23 @@ static void session_that_came_back_is_not_given_up_by_an_old_request(void **stat
 	assert_int_equal(world_count(&world, XSR_WORKER_STAT_HANDOFFS_OUT), 2);
 }
 
+/* As of a handler that returns what it would have written; no ring has room for so much. */
+static void state_that_is_longer_than_the_handler_may_write_is_not_sent(void **state)
+{
+	(void)state;
+	world.ledger.strict = false;
+	world.p.app.give_excess = 200000;
+	session_on_its_way(7);
+	send(1);
+	deliver();
+	tell(A, MAIL_GIVE, 7);
+	poll_often(A);
+	poll_often(B);
+	assert_int_equal(answer(B).result, TAKEN_STATE_REFUSED);
+	assert_int_equal(world_count(&world, XSR_WORKER_STAT_STATE_REFUSED), 1);
+	expect_served(4);
+}
+
 static void message_of_a_session_that_has_gone_is_refused_and_counted(void **state)
 {
 	(void)state;
@@ -404,6 +421,7 @@ int main(void)
 		TEST(session_is_given_up_early_behind_all_that_was_redirected),
 		TEST(early_request_that_comes_to_nothing_ends),
 		TEST(session_that_came_back_is_not_given_up_by_an_old_request),
+		TEST(state_that_is_longer_than_the_handler_may_write_is_not_sent),
 		TEST(message_of_a_session_that_has_gone_is_refused_and_counted),
 		TEST(new_session_is_held_while_workers_change),
 		TEST(new_session_that_goes_elsewhere_is_given_up_at_once),

@@ -2,6 +2,7 @@
 /* The old owner of a session: works off what had arrived for it, and sends its state behind that. */
 #include "fence_parts.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define EARLY_NS (100 * NS_PER_MS)
@@ -26,14 +27,17 @@ static void state_scatter(struct xsr_worker *w, unsigned int to, uint32_t state_
 	}
 }
 
-/* The length of its state, which is in fences.state; -errno if it cannot be written, which the new owner counts. */
+/*
+ * The length of its state, which is in fences.state; -errno if it cannot be written, which the new owner counts. A handler that did not
+ * fail is done with the session, whatever it returned.
+ */
 static int state_take_out(struct xsr_worker *w, struct session *session)
 {
 	const struct xsr_handler *h = w->p.handler;
 	int len = h->give_up ? h->give_up(w->context, &session->s, w->fences.state) : 0;
 
 	if (len >= 0)
-		return len;
+		return (uint32_t)len <= h->state_len_max ? len : -EMSGSIZE;
 	if (h->forget)
 		h->forget(w->context, &session->s);
 	return len;
