@@ -116,12 +116,18 @@ void expect_fence(struct xsr_worker *w, unsigned int from, const struct mail *ma
 	session_taken(w, session, how);
 }
 
+/* It is waited for no longer. One that was held only because it was new has nothing to miss. */
+static void held_end(struct xsr_worker *w, struct session *session)
+{
+	session_taken(w, session, session->token ? TAKEN_NO_FENCE : TAKEN_EMPTY);
+}
+
 static void held_expire(struct xsr_worker *w)
 {
 	struct session *session;
 
 	while ((session = TAILQ_FIRST(&w->fences.held)) && session->until_ns <= w->now_ns)
-		session_taken(w, session, TAKEN_NO_FENCE);
+		held_end(w, session);
 }
 
 /* Those that were held only because they were new. */
@@ -209,5 +215,5 @@ void expect_step(struct xsr_worker *w)
 void fence_release_all(struct xsr_worker *w)
 {
 	while (!TAILQ_EMPTY(&w->fences.held))
-		session_taken(w, TAILQ_FIRST(&w->fences.held), TAKEN_NO_FENCE);
+		held_end(w, TAILQ_FIRST(&w->fences.held));
 }
