@@ -33,7 +33,8 @@ static void session_taken(struct xsr_worker *w, struct session *session, enum ma
 	session->taken = how;
 	if (how == TAKEN_NO_FENCE) {
 		worker_count(w, XSR_WORKER_STAT_NO_FENCE);
-		session_tell(w, session, "its fence did not come in time");
+		session_tell(w, session, session->token ? "its fence did not come in time" :
+				"it was new while workers changed, and none said in time that it had it");
 	}
 	if (how == TAKEN_STATE_REFUSED)
 		worker_count(w, XSR_WORKER_STAT_STATE_REFUSED);
@@ -116,18 +117,12 @@ void expect_fence(struct xsr_worker *w, unsigned int from, const struct mail *ma
 	session_taken(w, session, how);
 }
 
-/* It is waited for no longer. One that was held only because it was new has nothing to miss. */
-static void held_end(struct xsr_worker *w, struct session *session)
-{
-	session_taken(w, session, session->token ? TAKEN_NO_FENCE : TAKEN_EMPTY);
-}
-
 static void held_expire(struct xsr_worker *w)
 {
 	struct session *session;
 
 	while ((session = TAILQ_FIRST(&w->fences.held)) && session->until_ns <= w->now_ns)
-		held_end(w, session);
+		session_taken(w, session, TAKEN_NO_FENCE);
 }
 
 /* Those that were held only because they were new. */
@@ -215,5 +210,5 @@ void expect_step(struct xsr_worker *w)
 void fence_release_all(struct xsr_worker *w)
 {
 	while (!TAILQ_EMPTY(&w->fences.held))
-		held_end(w, TAILQ_FIRST(&w->fences.held));
+		session_taken(w, TAILQ_FIRST(&w->fences.held), TAKEN_NO_FENCE);
 }

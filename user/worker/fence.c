@@ -113,7 +113,7 @@ struct session *fence_session(struct xsr_worker *w, uint32_t service, uint64_t i
 
 void session_tell(struct xsr_worker *w, const struct session *session, const char *what)
 {
-	char sentence[160];
+	char sentence[224];
 
 	if (w->fences.n_told == TOLD_MAX) {
 		w->fences.n_untold++;
