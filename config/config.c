@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "backend_spec.h"
 #include "outline.h"
 #include "schema.h"
 #include "service_spec.h"
@@ -122,6 +123,41 @@ static int cpus_take(const struct reading *r)
 	return 0;
 }
 
+static int backend_check(const struct reading *r, const struct xsr_backend *backend, unsigned int line)
+{
+	const struct config *c = r->config;
+	unsigned int i;
+
+	for (i = 0; i < c->n_backends; i++) {
+		const struct xsr_backend *other = &c->backends[i];
+
+		if (!strcmp(other->name, backend->name))
+			return source_refuse(r->src, line, "backends: a second backend '%s'; expected another name",
+					     backend->name);
+		if (backend_same_address(other, backend))
+			return source_refuse(r->src, line,
+					     "backend '%s': '%s' has this address and port; expected another",
+					     backend->name, other->name);
+	}
+	return 0;
+}
+
+static int backend_take(const struct reading *r, unsigned int i)
+{
+	unsigned int line = outline_entry_line(r->outline, "backends", i);
+	const struct backend_spec *spec = &r->text->backends[i];
+	struct xsr_backend backend;
+	char why[SERVICE_WHY_LEN];
+	int ret;
+
+	if (backend_spec_parse(spec, &backend, why))
+		return source_refuse(r->src, line, "backend '%.31s': %s", spec->name ? spec->name : "", why);
+	ret = backend_check(r, &backend, line);
+	if (!ret)
+		r->config->backends[r->config->n_backends++] = backend;
+	return ret;
+}
+
 /* What the table of services would refuse of this file alone; its room in the dense table depends on others.
  */
 static int service_check(const struct reading *r, const struct xsr_service *service, unsigned int line)
@@ -148,6 +184,25 @@ static int service_check(const struct reading *r, const struct xsr_service *serv
 			     service->name, n_port);
 }
 
+/* After the backends are known. */
+static int service_backends_take(const struct reading *r, const struct service_spec *spec, struct xsr_service *service,
+				 unsigned int line)
+{
+	const struct config *c = r->config;
+	unsigned int i, n;
+
+	for (i = 0; i < spec->n_backends; i++) {
+		for (n = 0; n < c->n_backends && strcmp(c->backends[n].name, spec->backends[i]); n++)
+			;
+		if (n == c->n_backends)
+			return source_refuse(r->src, line,
+					     "service '%s': backends: \"%.64s\" is not known; expected the name of one of backends",
+					     service->name, spec->backends[i]);
+		service->backends |= 1ULL << n;
+	}
+	return 0;
+}
+
 static int service_take(const struct reading *r, unsigned int i)
 {
 	unsigned int line = outline_entry_line(r->outline, "services", i);
@@ -160,7 +215,9 @@ static int service_take(const struct reading *r, unsigned int i)
 		spec.protocol = "udp";
 	if (service_spec_parse(&spec, &service, why))
 		return source_refuse(r->src, line, "service '%.31s': %s", spec.name ? spec.name : "", why);
-	ret = service_check(r, &service, line);
+	ret = service_backends_take(r, &spec, &service, line);
+	if (!ret)
+		ret = service_check(r, &service, line);
 	if (!ret)
 		r->config->services[r->config->n_services++] = service;
 	return ret;
@@ -175,6 +232,8 @@ static int text_take(const struct reading *r)
 		ret = devices_take(r);
 	if (!ret)
 		ret = cpus_take(r);
+	for (i = 0; !ret && i < r->text->n_backends; i++)
+		ret = backend_take(r, i);
 	for (i = 0; !ret && i < r->text->n_services; i++)
 		ret = service_take(r, i);
 	return ret;
@@ -292,7 +351,7 @@ bool config_needs_restart(const struct config *a, const struct config *b, char w
 
 	if (key)
 		snprintf(why, CONFIG_WHY_LEN,
-			 "%s differs from what runs, and only services are changed live: "
+			 "%s differs from what runs, and only services and backends are changed live: "
 			 "expected the old value, or a restart",
 			 key);
 	return key;

@@ -12,7 +12,7 @@
 
 #include "types.h"
 
-#define CONFIG_WHY_LEN 256
+#define CONFIG_WHY_LEN 512 /* all keys are named in one */
 #define CONFIG_FILE_MAX (1024 * 1024) /* bytes */
 
 /* In cpus[], besides the number of a core. */
@@ -71,7 +71,7 @@ void config_free(struct config *config); /* takes NULL */
 int config_parse(const char *name, const void *data, size_t len, struct config **out, char why[CONFIG_WHY_LEN]);
 
 /*
- * Whether `b` differs from the running `a` in anything but the services, which
+ * Whether `b` differs from the running `a` in anything but services and backends, which
  * alone are changed live: then `why` names the first key that does.
  */
 bool config_needs_restart(const struct config *a, const struct config *b, char why[CONFIG_WHY_LEN]);

@@ -145,8 +145,13 @@ static int entry_read(struct reader *r, const char *key, const cyaml_schema_valu
 	return ret ? ret : map_read(r, entry->mapping.fields);
 }
 
-/* Only the file itself has lists: `field` is one of schema_file. */
-static int list_read(struct reader *r, const cyaml_schema_field_t *field)
+/* Where the lines of a list's entries are kept; NULL: it is no list of the file itself. */
+static unsigned int *entry_lines(struct reader *r, const cyaml_schema_field_t *fields, const cyaml_schema_field_t *field)
+{
+	return fields == schema_file ? r->outline->entry[field - fields] : NULL;
+}
+
+static int list_read(struct reader *r, const cyaml_schema_field_t *field, unsigned int *lines)
 {
 	const cyaml_schema_value_t *list = &field->value;
 	unsigned int n;
@@ -162,18 +167,19 @@ static int list_read(struct reader *r, const cyaml_schema_field_t *field)
 		if (n == list->sequence.max)
 			return source_refuse(r->src, event_line(r), "%s: one too many; expected at most %u",
 					     field->key, n);
-		r->outline->entry[field - schema_file][n] = event_line(r);
+		if (lines)
+			lines[n] = event_line(r);
 		ret = entry_read(r, field->key, list->sequence.entry);
 	}
 	return ret;
 }
 
-static int value_read(struct reader *r, const cyaml_schema_field_t *field)
+static int value_read(struct reader *r, const cyaml_schema_field_t *fields, const cyaml_schema_field_t *field)
 {
-	const char *expected = word_expected(field->key);
+	const char *expected = fields == schema_file ? word_expected(field->key) : NULL;
 
 	if (field->value.type == CYAML_SEQUENCE)
-		return list_read(r, field);
+		return list_read(r, field, entry_lines(r, fields, field));
 	return event_expect(r, YAML_SCALAR_EVENT, field->key, expected ? expected : "one word");
 }
 
@@ -196,7 +202,7 @@ static int pair_read(struct reader *r, const cyaml_schema_field_t *fields, unsig
 	if (fields == schema_file)
 		r->outline->key[i] = event_line(r);
 	ret = event_next(r);
-	return ret ? ret : value_read(r, &fields[i]);
+	return ret ? ret : value_read(r, fields, &fields[i]);
 }
 
 static int map_read(struct reader *r, const cyaml_schema_field_t *fields)

@@ -14,7 +14,7 @@
 
 #define OUTLINE_ENTRIES_MAX 64
 _Static_assert(XSR_DEVICES_MAX <= OUTLINE_ENTRIES_MAX && XSR_WORKERS_MAX <= OUTLINE_ENTRIES_MAX &&
-		       XSR_SERVICES_MAX <= OUTLINE_ENTRIES_MAX,
+		       XSR_SERVICES_MAX <= OUTLINE_ENTRIES_MAX && XSR_BACKENDS_MAX <= OUTLINE_ENTRIES_MAX,
 	       "every entry of a list has room for its line");
 
 /* Where things stand, by the number of their key in schema_file; 0 = not in the file. */

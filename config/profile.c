@@ -16,6 +16,7 @@ struct compiler {
 	struct rule_text text;
 	struct xsr_alternative alternatives[XSR_ALTERNATIVES_MAX];
 	__u8 n_alternatives;
+	__u8 n_none; /* profiles without a form */
 	__u8 service_flags;
 };
 
@@ -154,6 +155,12 @@ static const struct profile profiles[] = {
 		.arguments = arguments_form,
 		.forms = { { .id = { .width = FROM_TEXT, .flags = XSR_ALT_FROM_END } } },
 	},
+	{
+		.name = "none",
+		.usage = "none",
+		.meaning = "no ID: of TCP services whose connections are moved as they are",
+		.arguments = arguments_none,
+	},
 };
 
 static const struct profile *profile_find(const char *name)
@@ -207,6 +214,7 @@ static int alternative_compile(struct compiler *c, char *text)
 	if (ret)
 		return ret;
 	c->service_flags |= profile->service_flags;
+	c->n_none += !forms[0].id.width;
 	return forms_append(c, profile, forms);
 }
 
@@ -235,6 +243,8 @@ int rule_compile(const char *text, struct xsr_service *service, char *why, size_
 		ret = alternative_compile(&c, strsep(&rest, ","));
 	if (ret)
 		return ret;
+	if (c.n_none && (c.n_none > 1 || c.n_alternatives))
+		return rule_refuse(&c.text, "profile \"none\" takes no other alternative beside it");
 	/* Frames are checked before the ID is looked for: no other message would come through. */
 	if (c.service_flags & XSR_SERVICE_FRAMED && c.n_alternatives > 1)
 		return rule_refuse(&c.text, "profile \"xsr\" takes no other alternative beside it");

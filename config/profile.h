@@ -12,7 +12,8 @@
  * most XSR_OFFSET_MAX. The ID is (the WIDTH bytes >> S) & M; the alternative
  * holds for messages whose bytes at the match's OFF, read as big endian, give
  * VALUE under MASK. Numbers are as number_parse() takes them. Some profiles
- * compile to several alternatives; xsr takes no other beside it.
+ * compile to several alternatives; xsr takes no other beside it. The profile none compiles to no alternative, and stands
+ * alone: there is no ID.
  */
 #ifndef XSR_PROFILE_H
 #define XSR_PROFILE_H

@@ -14,9 +14,9 @@
 
 #define WORD(key_, type, member)                                                                             \
 	CYAML_FIELD_STRING_PTR(key_, CYAML_FLAG_OPTIONAL, type, member, 0, CYAML_UNLIMITED)
-#define LIST(member, entry, max)                                                                             \
-	CYAML_FIELD_SEQUENCE_COUNT(#member, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER_NULL_STR, struct text,  \
-				   member, n_##member, entry, 0, max)
+#define LIST(type, member, entry, max)                                                                       \
+	CYAML_FIELD_SEQUENCE_COUNT(#member, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER_NULL_STR, type, member, \
+				   n_##member, entry, 0, max)
 
 static const cyaml_schema_value_t word_value = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -31,7 +31,20 @@ static const cyaml_schema_field_t service_fields[] = {
 	WORD("stamp", struct service_spec, stamp),
 	WORD("dense", struct service_spec, dense),
 	WORD("node", struct service_spec, node),
+	WORD("mode", struct service_spec, mode),
+	LIST(struct service_spec, backends, &word_value, XSR_BACKENDS_MAX - 1),
+	WORD("frame_max", struct service_spec, frame_max),
 	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t backend_fields[] = {
+	WORD("name", struct backend_spec, name),
+	WORD("address", struct backend_spec, address),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t backend_value = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct backend_spec, backend_fields),
 };
 
 static const cyaml_schema_value_t service_value = {
@@ -40,13 +53,13 @@ static const cyaml_schema_value_t service_value = {
 
 const cyaml_schema_field_t schema_file[] = {
 	WORD("instance", struct text, instance),
-	LIST(devices, &word_value, XSR_DEVICES_MAX),
+	LIST(struct text, devices, &word_value, XSR_DEVICES_MAX),
 	WORD("mode", struct text, mode),
 	WORD("transport", struct text, transport),
 	WORD("wait", struct text, wait),
 	WORD("handler", struct text, handler),
 	WORD("workers", struct text, workers),
-	LIST(cpus, &word_value, XSR_WORKERS_MAX),
+	LIST(struct text, cpus, &word_value, XSR_WORKERS_MAX),
 	WORD("frames", struct text, frames),
 	WORD("frame_size", struct text, frame_size),
 	WORD("ring", struct text, ring),
@@ -57,7 +70,19 @@ const cyaml_schema_field_t schema_file[] = {
 	WORD("hold_time", struct text, hold_time),
 	WORD("hold_memory", struct text, hold_memory),
 	WORD("fence", struct text, fence),
-	LIST(services, &service_value, XSR_SERVICES_MAX - 1),
+	WORD("connections", struct text, connections),
+	WORD("stream_memory", struct text, stream_memory),
+	WORD("queue", struct text, queue),
+	WORD("deadline", struct text, deadline),
+	WORD("heartbeat", struct text, heartbeat),
+	WORD("connection_idle", struct text, connection_idle),
+	WORD("sndbuf", struct text, sndbuf),
+	WORD("rcvbuf", struct text, rcvbuf),
+	WORD("fast_open", struct text, fast_open),
+	WORD("backlog", struct text, backlog),
+	WORD("reconnect_max", struct text, reconnect_max),
+	LIST(struct text, backends, &backend_value, XSR_BACKENDS_MAX - 1),
+	LIST(struct text, services, &service_value, XSR_SERVICES_MAX - 1),
 	CYAML_FIELD_END,
 };
 _Static_assert(ARRAY_SIZE(schema_file) - 1 <= SCHEMA_KEYS_MAX, "every key has a bit and a line");

@@ -9,6 +9,7 @@
 
 #include <cyaml/cyaml.h>
 
+#include "backend_spec.h"
 #include "service_spec.h"
 #include "source.h"
 
@@ -17,10 +18,13 @@
 /* The words of a file; NULL = not given. */
 struct text {
 	const char *instance, *mode, *transport, *wait, *handler, *workers, *frames, *frame_size, *ring,
-		*batch, *sessions, *idle, *hold, *hold_time, *hold_memory, *fence;
+		*batch, *sessions, *idle, *hold, *hold_time, *hold_memory, *fence, *connections, *stream_memory,
+		*queue, *deadline, *heartbeat, *connection_idle, *sndbuf, *rcvbuf, *fast_open, *backlog,
+		*reconnect_max;
 	const char **devices, **cpus;
+	struct backend_spec *backends;
 	struct service_spec *services;
-	unsigned int n_devices, n_cpus, n_services;
+	unsigned int n_devices, n_cpus, n_backends, n_services;
 };
 
 /* The keys of the file itself, ended by one without a name. */

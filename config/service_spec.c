@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "service_spec.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "endpoint.h"
 #include "profile.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -16,8 +16,11 @@
 #define STAMP_INTERVAL_MAX (1u << 31)
 #define DENSE_LEN_MAX (1u << 28)
 #define NODE_MAX 0xffff
+#define FRAME_MAX_MIN 20 /* the header behind the len field */
+#define FRAME_MAX_MAX 1048576
+#define FRAME_MAX_DEFAULT 65536
 
-__attribute__((format(printf, 2, 3))) static int refuse(char *why, const char *fmt, ...)
+int spec_refuse(char why[SERVICE_WHY_LEN], const char *fmt, ...)
 {
 	va_list args;
 
@@ -67,24 +70,27 @@ int number_parse(const char *text, uint64_t max, uint64_t *out)
 	return 0;
 }
 
+int name_parse(const char *what, const char *name, char out[XSR_NAME_LEN], char why[SERVICE_WHY_LEN])
+{
+	const char *allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+	if (!name || !*name)
+		return spec_refuse(why, "the %s has no name; expected letters, digits, '_' and '-'", what);
+	if (name[strspn(name, allowed)])
+		return spec_refuse(why, "name \"%.64s\" holds a character that is not a letter, a digit, '_' or '-'",
+				   name);
+	if (strlen(name) >= XSR_NAME_LEN)
+		return spec_refuse(why, "name \"%.64s\" is %zu characters long; at most %d fit", name, strlen(name),
+				   XSR_NAME_LEN - 1);
+	strcpy(out, name);
+	return 0;
+}
+
 /* --- one function for each word; each fills its part of the service --- */
 
 static int name_take(const struct service_spec *spec, struct xsr_service *s, char *why)
 {
-	const char *allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-	const char *name = spec->name;
-
-	if (!name || !*name)
-		return refuse(why, "the service has no name; expected letters, digits, '_' and '-'");
-	if (name[strspn(name, allowed)])
-		return refuse(why,
-			      "name \"%.64s\" holds a character that is not a letter, a digit, '_' or '-'",
-			      name);
-	if (strlen(name) >= sizeof(s->name))
-		return refuse(why, "name \"%.64s\" is %zu characters long; at most %zu fit", name,
-			      strlen(name), sizeof(s->name) - 1);
-	strcpy(s->name, name);
-	return 0;
+	return name_parse("service", spec->name, s->name, why);
 }
 
 static int protocol_take(const struct service_spec *spec, struct xsr_service *s, char *why)
@@ -92,119 +98,47 @@ static int protocol_take(const struct service_spec *spec, struct xsr_service *s,
 	const char *protocol = spec->protocol;
 
 	if (!protocol)
-		return refuse(why, "the service has no protocol; expected udp");
-	if (!strcmp(protocol, "tcp"))
-		return refuse(why,
-			      "protocol \"tcp\": TCP services are not served by this version; expected udp");
-	if (strcmp(protocol, "udp"))
-		return refuse(why, "protocol \"%.64s\" is not known; expected udp or tcp", protocol);
-	s->proto = IPPROTO_UDP;
+		return spec_refuse(why, "the service has no protocol; expected udp or tcp");
+	if (strcmp(protocol, "udp") && strcmp(protocol, "tcp"))
+		return spec_refuse(why, "protocol \"%.64s\" is not known; expected udp or tcp", protocol);
+	s->proto = strcmp(protocol, "tcp") ? IPPROTO_UDP : IPPROTO_TCP;
 	return 0;
 }
 
-static int port_take(const char *address, const char *text, struct xsr_service *s, char *why)
+static bool is_tcp(const struct xsr_service *s)
 {
-	uint64_t port;
-
-	if (number_parse(text, 65535, &port) || port == 0)
-		return refuse(why, "address \"%.96s\": port \"%.16s\" is not a number from 1 to 65535",
-			      address, text);
-	s->port = htons(port);
-	return 0;
-}
-
-static int ipv4_take(const char *address, const char *host, struct xsr_service *s, char *why)
-{
-	if (inet_pton(AF_INET, host, &s->addr[3]) != 1)
-		return refuse(why,
-			      "address \"%.96s\": \"%s\" is not an IPv4 address; expected four numbers, "
-			      "no host name",
-			      address, host);
-	s->flags |= XSR_SERVICE_IPV4;
-	if (!s->addr[3])
-		s->flags |= XSR_SERVICE_ANY;
-	return 0;
-}
-
-/* [::] is any address of both families, as a socket bound to it would be. */
-static int ipv6_take(const char *address, const char *host, struct xsr_service *s, char *why)
-{
-	struct in6_addr in6;
-
-	if (inet_pton(AF_INET6, host, &in6) != 1)
-		return refuse(why, "address \"%.96s\": \"%s\" is not an IPv6 address", address, host);
-	if (IN6_IS_ADDR_V4MAPPED(&in6))
-		return refuse(why,
-			      "address \"%.96s\" stands for an IPv4 address; expected that, without brackets",
-			      address);
-	memcpy(s->addr, &in6, sizeof(s->addr));
-	s->flags |= XSR_SERVICE_IPV6;
-	if (IN6_IS_ADDR_UNSPECIFIED(&in6))
-		s->flags |= XSR_SERVICE_IPV4 | XSR_SERVICE_ANY;
-	return 0;
-}
-
-/* Copies the `len` characters of an address that stand before its port. */
-static int host_copy(const char *address, const char *text, size_t len, char host[INET6_ADDRSTRLEN],
-		     char *why)
-{
-	if (len >= INET6_ADDRSTRLEN)
-		return refuse(why,
-			      "address \"%.96s\": what stands before the port is too long for an address",
-			      address);
-	memcpy(host, text, len);
-	host[len] = '\0';
-	return 0;
-}
-
-static int address_take_ipv6(const char *address, struct xsr_service *s, char *why)
-{
-	const char *close = strchr(address, ']');
-	char host[INET6_ADDRSTRLEN];
-	int ret;
-
-	if (!close || close[1] != ':')
-		return refuse(why, "address \"%.96s\" has no port; expected [ADDR]:PORT", address);
-	ret = host_copy(address, address + 1, close - address - 1, host, why);
-	if (!ret)
-		ret = ipv6_take(address, host, s, why);
-	return ret ? ret : port_take(address, close + 2, s, why);
-}
-
-static int address_take_ipv4(const char *address, struct xsr_service *s, char *why)
-{
-	const char *colon = strchr(address, ':');
-	char host[INET6_ADDRSTRLEN];
-	int ret;
-
-	if (!colon)
-		return refuse(why, "address \"%.96s\" has no port; expected ADDR:PORT", address);
-	if (strchr(colon + 1, ':'))
-		return refuse(why,
-			      "address \"%.96s\": an IPv6 address stands in brackets; expected [ADDR]:PORT",
-			      address);
-	ret = host_copy(address, address, colon - address, host, why);
-	if (!ret)
-		ret = ipv4_take(address, host, s, why);
-	return ret ? ret : port_take(address, colon + 1, s, why);
+	return s->proto == IPPROTO_TCP;
 }
 
 static int address_take(const struct service_spec *spec, struct xsr_service *s, char *why)
 {
+	struct endpoint e;
+	int ret;
+
 	if (!spec->address)
-		return refuse(why, "the service has no address; expected ADDR:PORT or [ADDR6]:PORT");
-	return spec->address[0] == '[' ? address_take_ipv6(spec->address, s, why)
-				       : address_take_ipv4(spec->address, s, why);
+		return spec_refuse(why, "the service has no address; expected ADDR:PORT or [ADDR6]:PORT");
+	ret = endpoint_parse(spec->address, &e, why);
+	if (ret)
+		return ret;
+	memcpy(s->addr, e.addr, sizeof(s->addr));
+	s->port = e.port;
+	s->flags |= e.flags;
+	return 0;
 }
 
 static int id_take(const struct service_spec *spec, struct xsr_service *s, char *why)
 {
+	int ret;
+
 	if (!spec->id)
-		return refuse(
-			why,
-			"the service has no rule that finds the session ID; expected a profile such as xsr "
-			"or offset:0:8");
-	return rule_compile(spec->id, s, why, SERVICE_WHY_LEN);
+		return spec_refuse(why,
+				   "the service has no rule that finds the session ID; expected a profile such as xsr "
+				   "or offset:0:8");
+	ret = rule_compile(spec->id, s, why, SERVICE_WHY_LEN);
+	if (!ret && !s->n_alternatives && !is_tcp(s))
+		return spec_refuse(why, "rule \"%.64s\": a UDP service is steered by its IDs; expected a rule that finds them",
+				   spec->id);
+	return ret;
 }
 
 static int default_take(const struct service_spec *spec, struct xsr_service *s, char *why)
@@ -215,16 +149,19 @@ static int default_take(const struct service_spec *spec, struct xsr_service *s, 
 	} actions[] = { { "pass", XSR_ACTION_PASS },
 			{ "drop", XSR_ACTION_DROP },
 			{ "hash", XSR_ACTION_HASH } };
-	const char *name = spec->default_action ? spec->default_action : "pass";
+	const char *name = spec->default_action ? spec->default_action : is_tcp(s) ? "hash" : "pass";
 	unsigned int i;
 
+	if (is_tcp(s) && !strcmp(name, "pass"))
+		return spec_refuse(why,
+				   "default action \"pass\": nobody else would serve a TCP service's sessions; expected drop or hash");
 	for (i = 0; i < ARRAY_SIZE(actions); i++) {
 		if (strcmp(actions[i].name, name))
 			continue;
 		s->default_action = actions[i].action;
 		return 0;
 	}
-	return refuse(why, "default action \"%.64s\" is not known; expected pass, drop or hash", name);
+	return spec_refuse(why, "default action \"%.64s\" is not known; expected pass, drop or hash", name);
 }
 
 static int stamp_take(const struct service_spec *spec, struct xsr_service *s, char *why)
@@ -232,10 +169,12 @@ static int stamp_take(const struct service_spec *spec, struct xsr_service *s, ch
 	const char *stamp = spec->stamp ? spec->stamp : "off";
 	uint64_t interval = 0;
 
+	if (spec->stamp && is_tcp(s))
+		return spec_refuse(why, "stamp \"%.64s\": a TCP service's messages have none; expected no stamp", stamp);
 	if (!strcmp(stamp, "on"))
 		interval = 1;
 	else if (strcmp(stamp, "off") && (number_parse(stamp, STAMP_INTERVAL_MAX, &interval) || interval < 2))
-		return refuse(why, "stamp \"%.64s\" is not known; expected off, on or a number from 2 to %u",
+		return spec_refuse(why, "stamp \"%.64s\" is not known; expected off, on or a number from 2 to %u",
 			      stamp, STAMP_INTERVAL_MAX);
 	s->stamp_interval = interval;
 	return 0;
@@ -246,7 +185,7 @@ static int number_take(const char *what, const char *text, uint64_t max, uint64_
 {
 	*out = 0;
 	if (text && number_parse(text, max, out))
-		return refuse(why, "%s \"%.64s\" is not a number from 0 to %ju", what, text, (uintmax_t)max);
+		return spec_refuse(why, "%s \"%.64s\" is not a number from 0 to %ju", what, text, (uintmax_t)max);
 	return 0;
 }
 
@@ -256,6 +195,8 @@ static int dense_take(const struct service_spec *spec, struct xsr_service *s, ch
 	int ret = number_take("dense", spec->dense, DENSE_LEN_MAX, &len, why);
 
 	s->dense_len = len;
+	if (!ret && len && !s->n_alternatives)
+		return spec_refuse(why, "dense \"%.64s\": without IDs there are no routes; expected 0", spec->dense);
 	return ret;
 }
 
@@ -268,13 +209,95 @@ static int node_take(const struct service_spec *spec, struct xsr_service *s, cha
 	return ret;
 }
 
+/* --- what only TCP services have --- */
+
+static const struct {
+	const char *name;
+	enum xsr_stream_mode mode;
+	bool framed;
+} modes[] = {
+	{ "epoll", XSR_STREAM_EPOLL, true },	{ "frames", XSR_STREAM_FRAMES, true }, { "splice", XSR_STREAM_SPLICE, false },
+	{ "relay", XSR_STREAM_RELAY, false }, { "local", XSR_STREAM_LOCAL, false },
+};
+_Static_assert(ARRAY_SIZE(modes) == XSR_STREAM_MAX - 1, "every mode but that of UDP services");
+
+/* Whether the worker, or the kernel, looks for sessions in the bytes. */
+static int mode_check(const char *name, bool framed, const struct xsr_service *s, char *why)
+{
+	if (framed && !(s->flags & XSR_SERVICE_FRAMED))
+		return spec_refuse(why, "mode \"%s\" moves xsr's own frames by their session; expected id xsr", name);
+	if (!framed && s->n_alternatives)
+		return spec_refuse(why, "mode \"%s\" moves bytes without looking for an ID; expected id none", name);
+	return 0;
+}
+
+static int mode_take(const struct service_spec *spec, struct xsr_service *s, char *why)
+{
+	const char *name = spec->mode ? spec->mode : "epoll";
+	unsigned int i;
+
+	if (spec->mode && !is_tcp(s))
+		return spec_refuse(why, "mode \"%.64s\": a UDP service has none; expected it with protocol tcp", name);
+	for (i = 0; i < ARRAY_SIZE(modes) && is_tcp(s); i++) {
+		if (strcmp(modes[i].name, name))
+			continue;
+		s->mode = modes[i].mode;
+		return mode_check(name, modes[i].framed, s, why);
+	}
+	if (!is_tcp(s))
+		return 0;
+	return spec_refuse(why, "mode \"%.64s\" is not known; expected epoll, frames, splice, relay or local", name);
+}
+
+static int frame_max_take(const struct service_spec *spec, struct xsr_service *s, char *why)
+{
+	const char *text = spec->frame_max;
+	uint64_t len = is_tcp(s) && s->flags & XSR_SERVICE_FRAMED ? FRAME_MAX_DEFAULT : 0;
+
+	if (text && !len)
+		return spec_refuse(why, "frame_max \"%.64s\": the service has no frames; expected it with protocol tcp, id xsr",
+				   text);
+	if (text && (number_parse(text, FRAME_MAX_MAX, &len) || len < FRAME_MAX_MIN))
+		return spec_refuse(why, "frame_max \"%.64s\" is not a number from %d to %d", text, FRAME_MAX_MIN, FRAME_MAX_MAX);
+	s->frame_max = len;
+	return 0;
+}
+
+static const char *name_twice(const struct service_spec *spec)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < spec->n_backends; i++)
+		for (j = 0; j < i; j++)
+			if (!strcmp(spec->backends[i], spec->backends[j]))
+				return spec->backends[i];
+	return NULL;
+}
+
+/* Whether they are there is seen when their names are looked up. */
+static int backends_check(const struct service_spec *spec, struct xsr_service *s, char *why)
+{
+	const char *twice = name_twice(spec);
+
+	if (twice)
+		return spec_refuse(why, "backends: \"%.64s\" a second time; expected each once", twice);
+	if (spec->n_backends && !is_tcp(s))
+		return spec_refuse(why, "backends: a UDP service has none; expected them with protocol tcp");
+	if (spec->n_backends && s->mode == XSR_STREAM_LOCAL)
+		return spec_refuse(why, "backends: mode local joins clients with the server at the address itself; expected none");
+	if (!spec->n_backends && is_tcp(s) && s->mode != XSR_STREAM_LOCAL)
+		return spec_refuse(why, "a TCP service has no backends; expected at least one");
+	return 0;
+}
+
 int service_spec_parse(const struct service_spec *spec, struct xsr_service *out, char why[SERVICE_WHY_LEN])
 {
 	static int (*const words[])(const struct service_spec *spec, struct xsr_service *s, char *why) = {
 		name_take,    protocol_take, address_take, id_take,
 		default_take, stamp_take,    dense_take,   node_take,
+		mode_take,    frame_max_take, backends_check,
 	};
-	struct xsr_service s = { .next = out->next, .dense_base = out->dense_base };
+	struct xsr_service s = { .next = out->next, .dense_base = out->dense_base, .backends = out->backends };
 	unsigned int i;
 	int ret;
 
@@ -289,11 +312,8 @@ int service_spec_parse(const struct service_spec *spec, struct xsr_service *out,
 
 const char *service_address(const struct xsr_service *service, char buf[SERVICE_ADDRESS_LEN])
 {
-	bool ipv6 = service->flags & XSR_SERVICE_IPV6;
-	char host[INET6_ADDRSTRLEN];
+	struct endpoint e = { .port = service->port, .flags = service->flags };
 
-	inet_ntop(ipv6 ? AF_INET6 : AF_INET, ipv6 ? &service->addr[0] : &service->addr[3], host,
-		  sizeof(host));
-	snprintf(buf, SERVICE_ADDRESS_LEN, ipv6 ? "[%s]:%u" : "%s:%u", host, ntohs(service->port));
-	return buf;
+	memcpy(e.addr, service->addr, sizeof(e.addr));
+	return endpoint_text(&e, buf);
 }

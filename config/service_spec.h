@@ -13,20 +13,27 @@
 
 #define SERVICE_WHY_LEN 256
 
-/* Words as written; NULL = not given. The first four must be. */
+/*
+ * Words as written; NULL = not given. The first four must be, and of a TCP service that has any, its backends. What
+ * only the other protocol has is refused.
+ */
 struct service_spec {
 	const char *name;	    /* [A-Za-z0-9_-], at most XSR_NAME_LEN - 1 */
-	const char *protocol;	    /* "udp"; "tcp" is refused with a sentence */
+	const char *protocol;	    /* udp, tcp */
 	const char *address;	    /* ADDR:PORT or [ADDR6]:PORT, no names; 0.0.0.0 = any IPv4, [::] = any */
 	const char *id;		    /* rule, see profile.h */
-	const char *default_action; /* pass (default), drop, hash */
-	const char *stamp;	    /* off (default), on, or N from 2 to 2^31: about one of N messages */
+	const char *default_action; /* pass (UDP's default), drop, hash (TCP's) */
+	const char *stamp;	    /* UDP: off (default), on, or N from 2 to 2^31: about one of N messages */
 	const char *dense;	    /* how many dense routes, up to 2^28, default 0; if there is room: maps/ */
 	const char *node;	    /* number in dense IDs, up to 65535, default 0 */
+	const char *mode;	    /* TCP: epoll (default), frames; with rule none: splice, relay, local */
+	const char *frame_max;	    /* TCP with frames: 20 (a header alone) to 2^20, default 2^16 */
+	const char **backends;	    /* TCP but for local: names, which the caller looks up */
+	unsigned int n_backends;
 };
 
 /*
- * Fills *out but for `next` and `dense_base`: those the table of services gives,
+ * Fills *out but for `next`, `dense_base` and `backends`: those the tables give,
  * here they keep their values. Returns 0, or -EINVAL and one sentence in `why`:
  * what, where, what was expected. *out is untouched on error. Any thread.
  */
@@ -42,5 +49,14 @@ const char *service_address(const struct xsr_service *service, char buf[SERVICE_
  * *out is untouched on error.
  */
 int number_parse(const char *text, uint64_t max, uint64_t *out);
+
+/*
+ * Copies the name of a service or backend, which the sentence calls `what`, if it is one; NULL = not
+ * given. 0, or -EINVAL and the sentence.
+ */
+int name_parse(const char *what, const char *name, char out[XSR_NAME_LEN], char why[SERVICE_WHY_LEN]);
+
+/* Writes the sentence; returns -EINVAL. */
+int spec_refuse(char why[SERVICE_WHY_LEN], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif /* XSR_SERVICE_SPEC_H */

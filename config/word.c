@@ -95,6 +95,18 @@ static const struct rule rules[] = {
 	{ "hold_time", "64", MEMBER(hold_ms), .take = number_take, RANGE("a number of ms", 1, 60000) },
 	{ "hold_memory", "16", MEMBER(hold_mib), .take = number_take, RANGE("a number of MiB", 1, 4095) },
 	{ "fence", "1000", MEMBER(fence_ms), .take = number_take, RANGE("a number of ms", 100, 60000) },
+	{ "connections", "10000", MEMBER(connections_max), .take = number_take, RANGE("a number", 1, 1048576) },
+	{ "stream_memory", "64", MEMBER(stream_mib), .take = number_take, RANGE("a number of MiB", 1, 65536) },
+	{ "queue", "256", MEMBER(queue_kib), .take = number_take, RANGE("a number of KiB", 4, 65536) },
+	{ "deadline", "1000", MEMBER(deadline_ms), .take = number_take, RANGE("a number of ms", 0, 3600000) },
+	{ "heartbeat", "15000", MEMBER(heartbeat_ms), .take = number_take, RANGE("a number of ms", 0, 3600000) },
+	{ "connection_idle", "60", MEMBER(connection_idle_s), .take = number_take,
+	  RANGE("a number of seconds", 0, 31536000) },
+	{ "sndbuf", "0", MEMBER(sndbuf_kib), .take = number_take, RANGE("a number of KiB", 0, 65536) },
+	{ "rcvbuf", "0", MEMBER(rcvbuf_kib), .take = number_take, RANGE("a number of KiB", 0, 65536) },
+	{ "fast_open", "0", MEMBER(fast_open), .take = number_take, RANGE("a number", 0, 65535) },
+	{ "backlog", "4096", MEMBER(backlog), .take = number_take, RANGE("a number", 1, 65535) },
+	{ "reconnect_max", "5000", MEMBER(reconnect_max_ms), .take = number_take, RANGE("a number of ms", 100, 3600000) },
 };
 
 const char *word_key(unsigned int i)

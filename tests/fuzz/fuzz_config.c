@@ -34,7 +34,13 @@ static void lists_check(const struct config *c)
 		assert(c->cpus[i] >= CONFIG_CPU_AUTO);
 	for (i = 0; i < c->n_services; i++) {
 		text_check(c->services[i].name, sizeof(c->services[i].name));
-		assert(c->services[i].port && c->services[i].n_alternatives);
+		assert(c->services[i].port && (c->services[i].n_alternatives || c->services[i].mode));
+		assert(c->n_backends == 0 ? !c->services[i].backends : !(c->services[i].backends >> c->n_backends));
+	}
+	assert(c->n_backends < XSR_BACKENDS_MAX);
+	for (i = 0; i < c->n_backends; i++) {
+		text_check(c->backends[i].name, sizeof(c->backends[i].name));
+		assert(c->backends[i].port && c->backends[i].family);
 	}
 }
 
@@ -46,6 +52,7 @@ static void config_check(const struct config *c)
 	       c->wait <= CONFIG_WAIT_SPIN);
 	assert(c->n_workers >= 1 && c->n_workers <= XSR_WORKERS_MAX);
 	assert(c->batch >= 1 && c->batch <= 256 && c->sessions_max >= 1);
+	assert(c->connections_max >= 1 && c->stream_mib >= 1 && c->queue_kib >= 4 && c->backlog >= 1);
 	power_check(c->n_frames, 64, 1048576);
 	power_check(c->frame_len, 2048, 4096);
 	power_check(c->ring_len, 64, 65536);

@@ -3,10 +3,12 @@
  * Any words for a service: each is refused with a sentence and nothing is changed, or what
  * comes of it keeps the contract, and written again gives the same.
  *
- * Input: the words in the order of struct service_spec, one a line; "-" is one that is not given.
+ * Input: the words in the order of struct service_spec, one a line; "-" is one that is not given. What
+ * stands behind them are names of backends.
  */
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +17,7 @@
 #include "profile.h"
 #include "service_spec.h"
 
-#define WORDS (sizeof(struct service_spec) / sizeof(char *))
+#define WORDS (offsetof(struct service_spec, backends) / sizeof(char *))
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -54,7 +56,7 @@ static void rule_check(const char *text)
 		assert(!memcmp(&service, &before, sizeof(service)));
 		return;
 	}
-	assert(!strcmp(service.rule, text) && service.n_alternatives >= 1);
+	assert(!strcmp(service.rule, text) && !service.n_alternatives == !strcmp(text, "none"));
 	assert(service.n_alternatives <= XSR_ALTERNATIVES_MAX);
 	for (i = 0; i < service.n_alternatives; i++)
 		alternative_check(&service.alternatives[i]);
@@ -71,6 +73,10 @@ static void service_check(const struct service_spec *spec, const struct xsr_serv
 
 	assert(*service->name && strnlen(service->name, XSR_NAME_LEN) < XSR_NAME_LEN);
 	assert(service->port && service->flags & (XSR_SERVICE_IPV4 | XSR_SERVICE_IPV6));
+	if (service->proto == IPPROTO_TCP)
+		assert(service->mode && service->mode < XSR_STREAM_MAX && !service->stamp_interval);
+	else
+		assert(!service->mode && !service->frame_max && service->n_alternatives);
 	shown.name = service->name;
 	shown.id = service->rule;
 	shown.address = service_address(service, address);
@@ -95,17 +101,22 @@ static void spec_check(const struct service_spec *spec)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	char *text = strndup((const char *)data, len), *rest = text;
-	const char *words[WORDS] = {};
-	struct service_spec spec;
+	const char *words[WORDS] = {}, *backends[XSR_BACKENDS_MAX];
+	struct service_spec spec = {};
 	size_t i;
 
 	assert(text);
+	if (*text && text[strlen(text) - 1] == '\n')
+		text[strlen(text) - 1] = 0;
 	for (i = 0; i < WORDS && rest; i++) {
 		words[i] = strsep(&rest, "\n");
 		if (!strcmp(words[i], "-"))
 			words[i] = NULL;
 	}
-	memcpy(&spec, words, sizeof(spec));
+	memcpy(&spec, words, sizeof(words));
+	spec.backends = backends;
+	while (rest && spec.n_backends < XSR_BACKENDS_MAX)
+		backends[spec.n_backends++] = strsep(&rest, "\n");
 	if (spec.id)
 		rule_check(spec.id);
 	spec_check(&spec);

@@ -88,3 +88,6 @@ rule place own udp 127.0.0.1:9 'offset:0x10:8:le:mask=0xffff:shift=8:match=0/4/0
 rule suffix tail udp 127.0.0.1:65535 suffix:4:4:match=0/1/0x47,suffix:8:2:le:shift=3,offset:2047:1:mask=1 - - - -
 rule wrong a tcp localhost:0 'offset:4:9:be:le,nonsense' worker 1 -1 65536
 rule mapped m udp '[::ffff:10.0.0.1]:1' xsr,xsr - - - -
+rule gateway gw tcp 10.0.0.1:7000 xsr hash - 65536 1 epoll 1048576 one two
+rule splice raw tcp '[2001:db8::1]:7001' none drop - - - splice - one
+rule local here tcp 127.0.0.1:6379 none - - - - local -

@@ -84,6 +84,18 @@ static void defaults_check(struct config *c)
 	assert_int_equal(c->hold_ms, 64);
 	assert_int_equal(c->hold_mib, 16);
 	assert_int_equal(c->fence_ms, 1000);
+	assert_int_equal(c->connections_max, 10000);
+	assert_int_equal(c->stream_mib, 64);
+	assert_int_equal(c->queue_kib, 256);
+	assert_int_equal(c->deadline_ms, 1000);
+	assert_int_equal(c->heartbeat_ms, 15000);
+	assert_int_equal(c->connection_idle_s, 60);
+	assert_int_equal(c->sndbuf_kib, 0);
+	assert_int_equal(c->rcvbuf_kib, 0);
+	assert_int_equal(c->fast_open, 0);
+	assert_int_equal(c->backlog, 4096);
+	assert_int_equal(c->reconnect_max_ms, 5000);
+	assert_int_equal(c->n_backends, 0);
 	assert_int_equal(c->n_services, 0);
 	config_free(c);
 }
@@ -96,7 +108,8 @@ static void what_is_not_given_has_its_default(void **state)
 	defaults_check(accepted("services: []\n"));
 	defaults_check(accepted("services:\n"));
 	defaults_check(accepted("services: ~\n"));
-	defaults_check(accepted("services: null\ndevices:\ncpus:\n"));
+	defaults_check(accepted("services: null\ndevices:\ncpus:\nbackends:\n"));
+	defaults_check(accepted("backends: []\n"));
 	defaults_check(accepted("{}"));
 	defaults_check(accepted("%YAML 1.1\n---\nworkers: 1\n...\n"));
 }
@@ -120,7 +133,19 @@ static void every_key_is_read(void **state)
 				    "hold: 10\n"
 				    "hold_time: 20\n"
 				    "hold_memory: 30\n"
-				    "fence: 400\n" GAME);
+				    "fence: 400\n"
+				    "connections: 100\n"
+				    "stream_memory: 8\n"
+				    "queue: 16\n"
+				    "deadline: 0\n"
+				    "heartbeat: 2000\n"
+				    "connection_idle: 5\n"
+				    "sndbuf: 128\n"
+				    "rcvbuf: 512\n"
+				    "fast_open: 64\n"
+				    "backlog: 100\n"
+				    "reconnect_max: 700\n"
+				    "backends: [{name: one, address: \"10.0.1.1:9000\"}]\n" GAME);
 
 	(void)state;
 	assert_string_equal(c->instance, "edge-1_b");
@@ -145,6 +170,19 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c->hold_ms, 20);
 	assert_int_equal(c->hold_mib, 30);
 	assert_int_equal(c->fence_ms, 400);
+	assert_int_equal(c->connections_max, 100);
+	assert_int_equal(c->stream_mib, 8);
+	assert_int_equal(c->queue_kib, 16);
+	assert_int_equal(c->deadline_ms, 0);
+	assert_int_equal(c->heartbeat_ms, 2000);
+	assert_int_equal(c->connection_idle_s, 5);
+	assert_int_equal(c->sndbuf_kib, 128);
+	assert_int_equal(c->rcvbuf_kib, 512);
+	assert_int_equal(c->fast_open, 64);
+	assert_int_equal(c->backlog, 100);
+	assert_int_equal(c->reconnect_max_ms, 700);
+	assert_int_equal(c->n_backends, 1);
+	assert_string_equal(c->backends[0].name, "one");
 	assert_int_equal(c->n_services, 1);
 	assert_string_equal(c->services[0].name, "game");
 	config_free(c);
@@ -181,11 +219,12 @@ static void the_examples_load(void **state)
 	static const struct {
 		const char *path;
 		const char *instance;
-		unsigned int n_devices, n_workers, n_services;
+		unsigned int n_devices, n_workers, n_backends, n_services;
 	} examples[] = {
-		{ "config/echo.yaml", "xsr", 1, 2, 1 },
-		{ "config/full.yaml", "xsr", 2, 2, 3 },
-		{ "config/udp.yaml", "udp", 0, 1, 1 },
+		{ "config/echo.yaml", "xsr", 1, 2, 0, 1 },
+		{ "config/full.yaml", "xsr", 2, 2, 3, 6 },
+		{ "config/gateway.yaml", "gateway", 0, 2, 2, 1 },
+		{ "config/udp.yaml", "udp", 0, 1, 0, 1 },
 	};
 	char why[CONFIG_WHY_LEN];
 	unsigned int i;
@@ -199,6 +238,7 @@ static void the_examples_load(void **state)
 		assert_string_equal(c->instance, examples[i].instance);
 		assert_int_equal(c->n_devices, examples[i].n_devices);
 		assert_int_equal(c->n_workers, examples[i].n_workers);
+		assert_int_equal(c->n_backends, examples[i].n_backends);
 		assert_int_equal(c->n_services, examples[i].n_services);
 		config_free(c);
 	}
@@ -239,6 +279,17 @@ static const struct {
 	{ "hold_time", offsetof(struct config, hold_ms), 1, 60000, false },
 	{ "hold_memory", offsetof(struct config, hold_mib), 1, 4095, false },
 	{ "fence", offsetof(struct config, fence_ms), 100, 60000, false },
+	{ "connections", offsetof(struct config, connections_max), 1, 1048576, false },
+	{ "stream_memory", offsetof(struct config, stream_mib), 1, 65536, false },
+	{ "queue", offsetof(struct config, queue_kib), 4, 65536, false },
+	{ "deadline", offsetof(struct config, deadline_ms), 0, 3600000, false },
+	{ "heartbeat", offsetof(struct config, heartbeat_ms), 0, 3600000, false },
+	{ "connection_idle", offsetof(struct config, connection_idle_s), 0, 31536000, false },
+	{ "sndbuf", offsetof(struct config, sndbuf_kib), 0, 65536, false },
+	{ "rcvbuf", offsetof(struct config, rcvbuf_kib), 0, 65536, false },
+	{ "fast_open", offsetof(struct config, fast_open), 0, 65535, false },
+	{ "backlog", offsetof(struct config, backlog), 1, 65535, false },
+	{ "reconnect_max", offsetof(struct config, reconnect_max_ms), 100, 3600000, false },
 };
 
 static void number_accepted(unsigned int i, const char *word, unsigned int value)
@@ -422,13 +473,15 @@ static void an_unknown_key_is_refused_with_the_known_ones(void **state)
 	refused("workers: 1\n\nfraems: 4096\n", 3,
 		"unknown key \"fraems\"; expected one of instance, devices, mode, transport, wait, handler, "
 		"workers, cpus, frames, frame_size, ring, batch, sessions, idle, hold, hold_time, hold_memory, fence, "
-		"services");
+		"connections, stream_memory, queue, deadline, heartbeat, connection_idle, sndbuf, rcvbuf, fast_open, "
+		"backlog, reconnect_max, backends, services");
 	refused("Workers: 1\n", 1, "unknown key \"Workers\"");
 	refused("<<: {workers: 1}\n", 1, "unknown key \"<<\"");
 	refused("\"\": 1\n", 1, "unknown key \"\"");
 	refused("services:\n- name: game\n  adress: 10.0.0.1:5000\n", 3,
 		"unknown key \"adress\"; expected one of name, protocol, address, id, default, stamp, dense, "
-		"node");
+		"node, mode, backends, frame_max");
+	refused("backends:\n- name: one\n  adress: 10.0.0.1:5000\n", 3, "unknown key \"adress\"; expected one of name, address");
 	refused("services:\n- workers: 1\n", 2, "unknown key \"workers\"");
 }
 
@@ -445,7 +498,10 @@ static void a_value_of_the_wrong_kind_is_refused(void **state)
 	static const char *const words[] = { "instance", "mode",    "transport", "wait",
 					     "handler",  "workers", "frames",    "frame_size",
 					     "ring",     "batch",   "sessions",  "idle",
-					     "hold",     "hold_time", "hold_memory", "fence" };
+					     "hold",     "hold_time", "hold_memory", "fence",
+					     "connections", "stream_memory", "queue", "deadline",
+					     "heartbeat", "connection_idle", "sndbuf", "rcvbuf",
+					     "fast_open", "backlog", "reconnect_max" };
 	char part[64];
 	unsigned int i;
 
@@ -463,6 +519,11 @@ static void a_value_of_the_wrong_kind_is_refused(void **state)
 	refused(with("devices", "[eth0, [eth1]]"), 3, "devices: a list; expected one word in each entry");
 	refused(with("cpus", "0"), 3, "cpus: a word; expected a list");
 	refused(with("cpus", "\"\""), 3, "cpus: a word; expected a list");
+	refused("backends: one\n", 1, "backends: a word; expected a list");
+	refused("backends: [one]\n", 1, "backends: a word; expected keys and values in each entry");
+	refused("services:\n- name: game\n  backends: one\n", 3, "backends: a word; expected a list");
+	refused("services:\n- name: game\n  backends:\n  - [one]\n", 4, "backends: a list; expected one word in each entry");
+	refused("services:\n- name: game\n  mode: [epoll]\n", 3, "mode: a list; expected one word");
 	refused("services: game\n", 1, "services: a word; expected a list");
 	refused("services: {name: game}\n", 1, "services: keys and values; expected a list");
 	refused("services:\n- name: game\n  address: a:1\n- game\n", 4,
@@ -588,7 +649,7 @@ static void a_bad_service_is_refused_with_its_name_and_line(void **state)
 		{ "name: b, address: 10.0.0.1, id: xsr", "10.0.0.1" },
 		{ "name: b, address: \"10.0.0.1:0\", id: xsr", "service 'b': " },
 		{ "name: b, address: \"10.0.0.1:1\", id: nonsense", "nonsense" },
-		{ "name: b, address: \"10.0.0.1:1\", id: xsr, protocol: tcp", "tcp" },
+		{ "name: b, address: \"10.0.0.1:1\", id: xsr, protocol: sctp", "sctp" },
 		{ "name: b, address: \"10.0.0.1:1\", id: xsr, default: reject", "reject" },
 		{ "name: b, address: \"10.0.0.1:1\", id: xsr, stamp: maybe", "maybe" },
 		{ "name: b, address: \"10.0.0.1:1\", id: xsr, dense: -1", "-1" },
@@ -672,6 +733,134 @@ static void more_services_on_a_port_than_fit_are_refused(void **state)
 	config_free(accepted(services_write(yaml, XSR_SERVICES_PER_PORT_MAX, true)));
 	refused(services_write(yaml, XSR_SERVICES_PER_PORT_MAX + 1, true), 10,
 		"service 's8': one too many on its port; expected at most 8");
+}
+
+/* --- backends --- */
+
+#define BACKENDS                                                                                                  \
+	"backends:\n"                                                                                             \
+	"- {name: one, address: \"10.0.1.1:9000\"}\n"                                                             \
+	"- {name: two, address: \"[2001:db8::2]:9000\"}\n"                                                        \
+	"- {name: three, address: \"10.0.1.3:9000\"}\n"
+
+static void a_backend_has_what_its_keys_say(void **state)
+{
+	struct config *c = accepted(BACKENDS);
+
+	(void)state;
+	assert_int_equal(c->n_backends, 3);
+	assert_string_equal(c->backends[0].name, "one");
+	assert_int_equal(c->backends[0].family, 4);
+	assert_int_equal(c->backends[0].addr[3], inet_addr("10.0.1.1"));
+	assert_int_equal(c->backends[0].port, htons(9000));
+	assert_int_equal(c->backends[1].family, 6);
+	assert_int_equal(c->backends[1].addr[0], htonl(0x20010db8));
+	config_free(c);
+}
+
+static void a_bad_backend_is_refused_with_its_name_and_line(void **state)
+{
+	(void)state;
+	refused(BACKENDS "- {name: four}\n", 5, "backend 'four': the backend has no address; expected ADDR:PORT");
+	refused(BACKENDS "- {address: \"10.0.1.4:1\"}\n", 5, "backend '': the backend has no name");
+	refused(BACKENDS "- {}\n", 5, "backend '': the backend has no name");
+	refused(BACKENDS "- {name: a.b, address: \"10.0.1.4:1\"}\n", 5, "backend 'a.b': name \"a.b\"");
+	refused(BACKENDS "- {name: four, address: somewhere}\n", 5, "backend 'four': address \"somewhere\"");
+	refused(BACKENDS "- {name: four, address: \"0.0.0.0:1\"}\n", 5, "expected that of one host");
+	refused(BACKENDS "- {name: four, address: \"[::]:1\"}\n", 5, "expected that of one host");
+	refused(BACKENDS "- {name: two, address: \"10.0.1.4:1\"}\n", 5,
+		"backends: a second backend 'two'; expected another name");
+	refused(BACKENDS "- {name: four, address: \"10.0.1.3:9000\"}\n", 5,
+		"backend 'four': 'three' has this address and port; expected another");
+}
+
+static void more_backends_than_fit_are_refused(void **state)
+{
+	char yaml[8192] = "backends:\n";
+	struct config *c;
+	unsigned int i;
+
+	(void)state;
+	for (i = 1; i < XSR_BACKENDS_MAX; i++)
+		sprintf(yaml + strlen(yaml), "- {name: b%u, address: \"10.0.0.%u:1\"}\n", i, i);
+	c = accepted(yaml);
+	assert_int_equal(c->n_backends, 63);
+	config_free(c);
+	strcat(yaml, "- {name: b64, address: \"10.0.0.64:1\"}\n");
+	refused(yaml, 65, "backends: one too many; expected at most 63");
+}
+
+static void a_tcp_service_has_what_its_keys_say(void **state)
+{
+	struct config *c = accepted("services:\n"
+				    "- name: gw\n"
+				    "  protocol: tcp\n"
+				    "  address: 10.0.0.1:7000\n"
+				    "  id: xsr\n"
+				    "  default: drop\n"
+				    "  mode: frames\n"
+				    "  backends: [three, one]\n"
+				    "  frame_max: 1048576\n"
+				    "- {name: raw, protocol: tcp, address: \"10.0.0.1:7001\", id: none, mode: relay,\n"
+				    "   backends: [two]}\n" BACKENDS);
+
+	(void)state;
+	assert_int_equal(c->n_services, 2);
+	assert_int_equal(c->services[0].proto, IPPROTO_TCP);
+	assert_int_equal(c->services[0].mode, XSR_STREAM_FRAMES);
+	assert_int_equal(c->services[0].frame_max, 1048576);
+	assert_int_equal(c->services[0].default_action, XSR_ACTION_DROP);
+	assert_int_equal(c->services[0].backends, 0x5); /* by their place in the list */
+	assert_int_equal(c->services[1].mode, XSR_STREAM_RELAY);
+	assert_int_equal(c->services[1].default_action, XSR_ACTION_HASH);
+	assert_int_equal(c->services[1].backends, 0x2);
+	config_free(c);
+}
+
+#define TCP "{name: b, protocol: tcp, address: \"10.0.0.1:1\", "
+
+static void a_bad_tcp_service_is_refused_with_its_name_and_line(void **state)
+{
+	static const struct {
+		const char *entry;
+		const char *part;
+	} bad[] = {
+		{ TCP "id: xsr}", "service 'b': a TCP service has no backends; expected at least one" },
+		{ TCP "id: xsr, backends: []}", "expected at least one" },
+		{ TCP "id: xsr, backends: [one, four]}",
+		  "service 'b': backends: \"four\" is not known; expected the name of one of backends" },
+		{ TCP "id: xsr, backends: [one, two, one]}", "backends: \"one\" a second time; expected each once" },
+		{ TCP "id: xsr, backends: [one], mode: auto}", "expected epoll, frames, splice, relay or local" },
+		{ TCP "id: xsr, backends: [one], mode: splice}", "mode \"splice\"" },
+		{ TCP "id: none, backends: [one], mode: frames}", "expected id xsr" },
+		{ TCP "id: xsr, backends: [one], frame_max: 19}", "from 20 to 1048576" },
+		{ TCP "id: xsr, backends: [one], stamp: on}", "stamp \"on\"" },
+		{ TCP "id: xsr, backends: [one], default: pass}", "expected drop or hash" },
+		{ "{name: b, address: \"10.0.0.1:1\", id: xsr, backends: [one]}", "a UDP service has none" },
+		{ "{name: b, address: \"10.0.0.1:1\", id: xsr, mode: epoll}", "a UDP service has none" },
+	};
+	char yaml[512];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(yaml, sizeof(yaml), BACKENDS GAME "\n- %s\n", bad[i].entry);
+		refused(yaml, 8, bad[i].part);
+	}
+}
+
+static void tcp_and_udp_services_may_have_one_address_and_port(void **state)
+{
+	struct config *c = accepted(BACKENDS GAME
+				    "- {name: b, protocol: tcp, address: \"10.0.0.1:5000\", id: xsr, backends: [one]}\n");
+
+	(void)state;
+	assert_int_equal(c->n_services, 2);
+	config_free(c);
+	refused(BACKENDS "services:\n"
+		"- {name: a, protocol: tcp, address: \"10.0.0.1:5000\", id: xsr, backends: [one]}\n"
+		"- {name: b, protocol: tcp, address: \"10.0.0.1:5000\", id: none, mode: relay, backends: [one]}\n",
+		7, "service 'b': 'a' has this address and port; expected another");
 }
 
 /* --- the sentence --- */
@@ -849,7 +1038,7 @@ static void restart_check(const char *base, const char *yaml, const char *key)
 	config_free(b);
 }
 
-static void every_key_but_services_needs_a_restart(void **state)
+static void every_key_but_services_and_backends_needs_a_restart(void **state)
 {
 	static const char *const words[][2] = {
 		{ "instance", "other" }, { "mode", "native" },     { "transport", "udp" },
@@ -857,7 +1046,10 @@ static void every_key_but_services_needs_a_restart(void **state)
 		{ "frames", "64" },      { "frame_size", "4096" }, { "ring", "64" },
 		{ "batch", "1" },        { "sessions", "1" },      { "idle", "0" },
 		{ "hold", "1" },         { "hold_time", "1" },     { "hold_memory", "1" },
-		{ "fence", "100" },
+		{ "fence", "100" },      { "connections", "1" },   { "stream_memory", "1" },
+		{ "queue", "4" },        { "deadline", "0" },      { "heartbeat", "0" },
+		{ "connection_idle", "0" }, { "sndbuf", "1" },     { "rcvbuf", "1" },
+		{ "fast_open", "1" },    { "backlog", "1" },       { "reconnect_max", "100" },
 		{ "devices", "[eth0]" }, { "cpus", "[0]" },
 	};
 	unsigned int i;
@@ -871,9 +1063,11 @@ static void every_key_but_services_needs_a_restart(void **state)
 	restart_check("workers: 2\ncpus: [0, 1]", "workers: 2\ncpus: [0, -1]", "cpus");
 }
 
-static void services_alone_need_no_restart(void **state)
+static void services_and_backends_alone_need_no_restart(void **state)
 {
 	(void)state;
+	restart_check("", BACKENDS, NULL);
+	restart_check(BACKENDS, "backends:\n- {name: one, address: \"10.0.1.9:9000\"}\n", NULL);
 	restart_check("", GAME, NULL);
 	restart_check(GAME, "", NULL);
 	restart_check(GAME, "services:\n- {name: game, address: \"[::]:9\", id: gtpu, default: drop}\n",
@@ -921,6 +1115,12 @@ int main(void)
 		cmocka_unit_test(services_that_differ_in_address_or_port_are_accepted),
 		cmocka_unit_test(more_services_than_fit_are_refused),
 		cmocka_unit_test(more_services_on_a_port_than_fit_are_refused),
+		cmocka_unit_test(a_backend_has_what_its_keys_say),
+		cmocka_unit_test(a_bad_backend_is_refused_with_its_name_and_line),
+		cmocka_unit_test(more_backends_than_fit_are_refused),
+		cmocka_unit_test(a_tcp_service_has_what_its_keys_say),
+		cmocka_unit_test(a_bad_tcp_service_is_refused_with_its_name_and_line),
+		cmocka_unit_test(tcp_and_udp_services_may_have_one_address_and_port),
 		cmocka_unit_test(a_long_file_name_leaves_room_for_the_sentence),
 		cmocka_unit_test(what_moves_the_cursor_does_not_come_into_the_sentence),
 		cmocka_unit_test(a_long_value_is_cut),
@@ -930,8 +1130,8 @@ int main(void)
 		cmocka_unit_test(a_bad_file_is_refused_with_its_name_and_line),
 		cmocka_unit_test(a_pipe_is_read_to_its_end),
 		cmocka_unit_test(freeing_nothing_is_allowed),
-		cmocka_unit_test(every_key_but_services_needs_a_restart),
-		cmocka_unit_test(services_alone_need_no_restart),
+		cmocka_unit_test(every_key_but_services_and_backends_needs_a_restart),
+		cmocka_unit_test(services_and_backends_alone_need_no_restart),
 		cmocka_unit_test(a_default_that_is_written_out_needs_no_restart),
 	};
 

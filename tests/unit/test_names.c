@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "names.h"
+#include "service_spec.h"
 
 typedef const char *(*name_fn)(int value);
 
@@ -25,6 +26,21 @@ static const char *meaning_of(int value)
 static const char *worker_stat_of(int value)
 {
 	return worker_stat_name(value);
+}
+
+static const char *stream_stat_of(int value)
+{
+	return stream_stat_name(value);
+}
+
+static const char *stream_meaning_of(int value)
+{
+	return stream_stat_meaning(value);
+}
+
+static const char *stream_mode_of(int value)
+{
+	return stream_mode_name(value);
 }
 
 static const char *action_of(int value)
@@ -80,6 +96,61 @@ static void every_worker_counter_has_a_name_of_its_own(void **state)
 	expect_distinct(worker_stat_of, XSR_WORKER_STAT_MAX);
 }
 
+static void every_counter_of_tcp_services_has_a_name_and_a_meaning_of_its_own(void **state)
+{
+	int i;
+
+	(void)state;
+	expect_words(stream_stat_of, XSR_STREAM_STAT_MAX);
+	expect_distinct(stream_stat_of, XSR_STREAM_STAT_MAX);
+	expect_distinct(stream_meaning_of, XSR_STREAM_STAT_MAX);
+	for (i = 0; i < XSR_STREAM_STAT_MAX; i++)
+		assert_true(strlen(stream_stat_meaning(i)) > 10);
+	assert_string_equal(stream_stat_meaning(XSR_STREAM_STAT_MAX), "?");
+}
+
+/* `stats show` gives no rate of those that stand before. */
+static void counters_that_are_no_totals_stand_first(void **state)
+{
+	(void)state;
+	assert_int_equal(STREAM_STAT_FIRST_TOTAL, 3);
+	assert_string_equal(stream_stat_name(0), "connections");
+	assert_string_equal(stream_stat_name(2), "backends");
+}
+
+static void every_mode_has_a_name_of_its_own(void **state)
+{
+	(void)state;
+	expect_words(stream_mode_of, XSR_STREAM_MAX);
+	expect_distinct(stream_mode_of, XSR_STREAM_MAX);
+}
+
+/* The file's words and the names in results are one. */
+static void modes_are_named_as_the_operator_writes_them(void **state)
+{
+	int mode;
+
+	(void)state;
+	for (mode = XSR_STREAM_NONE + 1; mode < XSR_STREAM_MAX; mode++) {
+		const char *backends[] = { "one" };
+		const struct service_spec spec = {
+			.name = "gw",
+			.protocol = "tcp",
+			.address = "10.0.0.1:7000",
+			.id = mode <= XSR_STREAM_FRAMES ? "xsr" : "none",
+			.mode = stream_mode_name(mode),
+			.backends = backends,
+			.n_backends = mode != XSR_STREAM_LOCAL,
+		};
+		struct xsr_service service = {};
+		char why[SERVICE_WHY_LEN];
+
+		if (service_spec_parse(&spec, &service, why))
+			fail_msg("%s", why);
+		assert_int_equal(service.mode, mode);
+	}
+}
+
 static void every_action_has_a_name_of_its_own(void **state)
 {
 	(void)state;
@@ -111,6 +182,7 @@ static void actions_are_named_as_the_operator_writes_them(void **state)
 	assert_string_equal(action_name(XSR_ACTION_DROP), "drop");
 	assert_string_equal(action_name(XSR_ACTION_WORKER), "worker");
 	assert_string_equal(action_name(XSR_ACTION_HASH), "hash");
+	assert_string_equal(action_name(XSR_ACTION_BACKEND), "backend");
 }
 
 int main(void)
@@ -119,6 +191,10 @@ int main(void)
 		cmocka_unit_test(every_counter_has_a_name_of_its_own),
 		cmocka_unit_test(every_counter_has_a_meaning_of_its_own),
 		cmocka_unit_test(every_worker_counter_has_a_name_of_its_own),
+		cmocka_unit_test(every_counter_of_tcp_services_has_a_name_and_a_meaning_of_its_own),
+		cmocka_unit_test(counters_that_are_no_totals_stand_first),
+		cmocka_unit_test(every_mode_has_a_name_of_its_own),
+		cmocka_unit_test(modes_are_named_as_the_operator_writes_them),
 		cmocka_unit_test(every_action_has_a_name_of_its_own),
 		cmocka_unit_test(default_counters_are_named_by_reason_and_result),
 		cmocka_unit_test(actions_are_named_as_the_operator_writes_them),

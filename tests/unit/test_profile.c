@@ -169,12 +169,26 @@ static void sentence_is_cut_to_its_buffer(void **state)
 		}
 }
 
+static void none_has_no_alternative_and_stands_alone(void **state)
+{
+	struct xsr_service service = compiled("none");
+
+	(void)state;
+	assert_int_equal(service.n_alternatives, 0);
+	assert_int_equal(service.flags, 0);
+	assert_string_equal(service.rule, "none");
+	expect_refusal("none,vxlan", "\"none\"", "takes no other alternative");
+	expect_refusal("xsr,none", "\"none\"", "takes no other alternative");
+	expect_refusal("none,none", "\"none\"", "takes no other alternative");
+	expect_refusal("none:1", "\"1\"", "takes no arguments");
+}
+
 static void unknown_profile_is_answered_with_the_known_ones(void **state)
 {
 	(void)state;
 	expect_refusal("", "\"\"", "expected one of");
 	expect_refusal("quic", "\"quic\"",
-		       "xsr, quic-lb, gtpu, wireguard, dtls-cid, vxlan, geneve, offset, suffix");
+		       "xsr, quic-lb, gtpu, wireguard, dtls-cid, vxlan, geneve, offset, suffix, none");
 	expect_refusal("XSR", "\"XSR\"", "expected one of");
 	expect_refusal(" xsr", "\" xsr\"", "expected one of");
 	expect_refusal("xsr ", "\"xsr \"", "expected one of");
@@ -324,7 +338,7 @@ static void sentence_names_the_whole_rule(void **state)
 static void every_listed_profile_compiles(void **state)
 {
 	static const char *const samples[] = { "xsr",   "quic-lb:8", "gtpu",       "wireguard", "dtls-cid:8",
-					       "vxlan", "geneve",    "offset:0:8", "suffix:8:8" };
+					       "vxlan", "geneve",    "offset:0:8", "suffix:8:8", "none" };
 	const char *usage, *meaning;
 	int i;
 
@@ -353,6 +367,7 @@ int main(void)
 		cmocka_unit_test(four_alternatives_fit),
 		cmocka_unit_test(rule_of_79_characters_fits),
 		cmocka_unit_test(sentence_is_cut_to_its_buffer),
+		cmocka_unit_test(none_has_no_alternative_and_stands_alone),
 		cmocka_unit_test(unknown_profile_is_answered_with_the_known_ones),
 		cmocka_unit_test(profile_without_arguments_refuses_them),
 		cmocka_unit_test(length_must_be_1_to_8),

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "backend_spec.h"
 #include "service_spec.h"
 
 static const struct service_spec good = {
@@ -18,6 +19,17 @@ static const struct service_spec good = {
 	.protocol = "udp",
 	.address = "10.0.0.1:5000",
 	.id = "offset:0:8",
+};
+
+static const char *backends[] = { "one", "two" };
+
+static const struct service_spec good_tcp = {
+	.name = "gw",
+	.protocol = "tcp",
+	.address = "10.0.0.1:7000",
+	.id = "xsr",
+	.backends = backends,
+	.n_backends = 2,
 };
 
 static struct xsr_service parsed(const struct service_spec *spec)
@@ -133,10 +145,12 @@ static void what_the_table_of_services_gives_stays(void **state)
 	memset(&service, 0xff, sizeof(service));
 	service.next = 9;
 	service.dense_base = 4096;
+	service.backends = 0x6;
 	assert_int_equal(service_spec_parse(&good, &service, why), 0);
 	expected = parsed(&good);
 	expected.next = 9;
 	expected.dense_base = 4096;
+	expected.backends = 0x6;
 	assert_memory_equal(&service, &expected, sizeof(service));
 }
 
@@ -165,15 +179,13 @@ static void name_of_31_characters_fits(void **state)
 	name_refused("abcdefghijklmnopqrstuvwxyz012345", "32 characters", "at most 31");
 }
 
-static void only_udp_is_served(void **state)
+static void protocol_is_udp_or_tcp(void **state)
 {
 	struct service_spec spec = good;
 
 	(void)state;
 	spec.protocol = NULL;
-	expect_refusal(&spec, "no protocol", "expected udp");
-	spec.protocol = "tcp";
-	expect_refusal(&spec, "TCP services are not served by this version", "expected udp");
+	expect_refusal(&spec, "no protocol", "expected udp or tcp");
 	spec.protocol = "sctp";
 	expect_refusal(&spec, "\"sctp\"", "expected udp or tcp");
 	spec.protocol = "UDP";
@@ -360,6 +372,189 @@ static void dense_and_node_have_their_limits(void **state)
 	expect_refusal(&spec, "node \"\"", "from 0 to 65535");
 }
 
+/* --- TCP --- */
+
+static void a_tcp_service_has_its_defaults(void **state)
+{
+	struct xsr_service service = parsed(&good_tcp);
+
+	(void)state;
+	assert_int_equal(service.proto, IPPROTO_TCP);
+	assert_int_equal(service.default_action, XSR_ACTION_HASH);
+	assert_int_equal(service.mode, XSR_STREAM_EPOLL);
+	assert_int_equal(service.frame_max, 65536);
+	assert_int_equal(service.flags, XSR_SERVICE_IPV4 | XSR_SERVICE_FRAMED);
+	assert_int_equal(service.backends, 0); /* names are the caller's to look up */
+}
+
+static void a_udp_service_has_no_mode(void **state)
+{
+	struct service_spec spec = good;
+
+	(void)state;
+	assert_int_equal(parsed(&good).mode, XSR_STREAM_NONE);
+	assert_int_equal(parsed(&good).frame_max, 0);
+	spec.mode = "epoll";
+	expect_refusal(&spec, "mode \"epoll\"", "expected it with protocol tcp");
+	spec = good;
+	spec.frame_max = "65536";
+	expect_refusal(&spec, "frame_max \"65536\"", "expected it with protocol tcp");
+	spec = good;
+	spec.backends = backends;
+	spec.n_backends = 1;
+	expect_refusal(&spec, "backends", "expected them with protocol tcp");
+	spec = good;
+	spec.id = "none";
+	expect_refusal(&spec, "rule \"none\"", "expected a rule that finds them");
+}
+
+static void a_tcp_service_has_neither_pass_nor_stamps(void **state)
+{
+	struct service_spec spec = good_tcp;
+
+	(void)state;
+	spec.default_action = "pass";
+	expect_refusal(&spec, "\"pass\"", "expected drop or hash");
+	spec.default_action = "drop";
+	assert_int_equal(parsed(&spec).default_action, XSR_ACTION_DROP);
+	spec.stamp = "off";
+	expect_refusal(&spec, "stamp \"off\"", "expected no stamp");
+}
+
+static void modes_that_move_frames_need_the_rule_xsr(void **state)
+{
+	static const char *const framed[] = { "epoll", "frames" };
+	struct service_spec spec = good_tcp;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		spec = good_tcp;
+		spec.mode = framed[i];
+		assert_int_equal(parsed(&spec).mode, XSR_STREAM_EPOLL + i);
+		spec.id = "none";
+		expect_refusal(&spec, framed[i], "expected id xsr");
+		spec.id = "offset:0:8";
+		expect_refusal(&spec, framed[i], "expected id xsr");
+	}
+	spec.mode = NULL;
+	spec.id = "none";
+	expect_refusal(&spec, "mode \"epoll\"", "expected id xsr");
+}
+
+static void modes_that_move_bytes_need_the_rule_none(void **state)
+{
+	static const char *const plain[] = { "splice", "relay", "local" };
+	struct service_spec spec = good_tcp;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		spec = good_tcp;
+		spec.mode = plain[i];
+		expect_refusal(&spec, plain[i], "expected id none");
+		spec.id = "none";
+		spec.n_backends = i < 2 ? 2 : 0;
+		assert_int_equal(parsed(&spec).mode, XSR_STREAM_SPLICE + i);
+		assert_int_equal(parsed(&spec).n_alternatives, 0);
+		assert_int_equal(parsed(&spec).frame_max, 0);
+		spec.frame_max = "100";
+		expect_refusal(&spec, "frame_max \"100\"", "has no frames");
+		spec.frame_max = NULL;
+		spec.dense = "16";
+		expect_refusal(&spec, "dense \"16\"", "expected 0");
+	}
+}
+
+static void an_unknown_mode_is_refused_with_the_known_ones(void **state)
+{
+	static const char *const bad[] = { "", "auto", "none", "Epoll", "sockmap" };
+	struct service_spec spec = good_tcp;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		spec.mode = bad[i];
+		expect_refusal(&spec, bad[i], "expected epoll, frames, splice, relay or local");
+	}
+}
+
+static void a_tcp_service_has_backends_but_for_a_local_one(void **state)
+{
+	const char *twice[] = { "one", "two", "one" };
+	struct service_spec spec = good_tcp;
+
+	(void)state;
+	spec.n_backends = 0;
+	expect_refusal(&spec, "no backends", "expected at least one");
+	spec.backends = twice;
+	spec.n_backends = 3;
+	expect_refusal(&spec, "\"one\" a second time", "expected each once");
+	spec = good_tcp;
+	spec.id = "none";
+	spec.mode = "local";
+	expect_refusal(&spec, "mode local", "expected none");
+}
+
+static void frame_max_is_20_to_a_mebibyte(void **state)
+{
+	static const char *const bad[] = { "19", "0", "1048577", "64k", "" };
+	struct service_spec spec = good_tcp;
+	unsigned int i;
+
+	(void)state;
+	spec.frame_max = "20";
+	assert_int_equal(parsed(&spec).frame_max, 20);
+	spec.frame_max = "0x100000";
+	assert_int_equal(parsed(&spec).frame_max, 1048576);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		spec.frame_max = bad[i];
+		expect_refusal(&spec, "frame_max", "from 20 to 1048576");
+	}
+}
+
+/* --- backends --- */
+
+static void backend_refused(const char *name, const char *address, const char *part, const char *expected)
+{
+	struct xsr_backend backend, before;
+	char why[SERVICE_WHY_LEN] = "";
+
+	memset(&backend, 0x5a, sizeof(backend));
+	before = backend;
+	assert_int_equal(backend_spec_parse(&(struct backend_spec){ name, address }, &backend, why), -EINVAL);
+	if (!strstr(why, part) || !strstr(why, expected))
+		fail_msg("\"%s\" holds not both %s and %s", why, part, expected);
+	assert_memory_equal(&backend, &before, sizeof(backend));
+}
+
+static void backend_accepted(const char *address, int family)
+{
+	char why[SERVICE_WHY_LEN], buf[SERVICE_ADDRESS_LEN];
+	struct xsr_backend backend;
+
+	memset(&backend, 0x5a, sizeof(backend));
+	if (backend_spec_parse(&(struct backend_spec){ "one", address }, &backend, why))
+		fail_msg("%s", why);
+	assert_string_equal(backend.name, "one");
+	assert_int_equal(backend.family, family);
+	assert_string_equal(backend_address(&backend, buf), address);
+}
+
+static void a_backend_is_a_name_and_the_address_of_one_host(void **state)
+{
+	(void)state;
+	backend_accepted("10.0.0.1:9000", 4);
+	backend_accepted("[2001:db8::1]:65535", 6);
+	backend_refused(NULL, "10.0.0.1:9000", "the backend has no name", "letters");
+	backend_refused("one", NULL, "the backend has no address", "expected ADDR:PORT");
+	backend_refused("a b", "10.0.0.1:9000", "\"a b\"", "not a letter");
+	backend_refused("one", "0.0.0.0:9000", "\"0.0.0.0:9000\"", "expected that of one host");
+	backend_refused("one", "[::]:9000", "\"[::]:9000\"", "expected that of one host");
+	backend_refused("one", "localhost:9000", "\"localhost\"", "no host name");
+	backend_refused("one", "10.0.0.1", "\"10.0.0.1\"", "has no port");
+}
+
 /* Whatever is wrong, the sentence ends within its buffer. */
 static void words_without_end_are_cut_in_the_sentence(void **state)
 {
@@ -369,12 +564,12 @@ static void words_without_end_are_cut_in_the_sentence(void **state)
 
 	(void)state;
 	memset(endless, 'a', sizeof(endless) - 1);
-	for (i = 0; i < sizeof(spec) / sizeof(char *); i++) {
+	for (i = 0; i < offsetof(struct service_spec, backends) / sizeof(char *) * 2; i++) {
 		struct xsr_service service = {};
 		char why[SERVICE_WHY_LEN];
 
-		spec = good;
-		((const char **)&spec)[i] = endless;
+		spec = i % 2 ? good_tcp : good;
+		((const char **)&spec)[i / 2] = endless;
 		assert_int_equal(service_spec_parse(&spec, &service, why), -EINVAL);
 		assert_true(strlen(why) > 20 && strlen(why) < SERVICE_WHY_LEN);
 	}
@@ -454,7 +649,7 @@ int main(void)
 		cmocka_unit_test(what_the_table_of_services_gives_stays),
 		cmocka_unit_test(name_is_of_letters_digits_underscore_and_dash),
 		cmocka_unit_test(name_of_31_characters_fits),
-		cmocka_unit_test(only_udp_is_served),
+		cmocka_unit_test(protocol_is_udp_or_tcp),
 		cmocka_unit_test(address_comes_back_as_it_was),
 		cmocka_unit_test(any_ipv4_address_is_0_0_0_0),
 		cmocka_unit_test(any_address_of_both_families_is_two_colons),
@@ -468,6 +663,15 @@ int main(void)
 		cmocka_unit_test(default_action_is_pass_drop_or_hash),
 		cmocka_unit_test(stamp_is_off_on_or_one_of_n),
 		cmocka_unit_test(dense_and_node_have_their_limits),
+		cmocka_unit_test(a_tcp_service_has_its_defaults),
+		cmocka_unit_test(a_udp_service_has_no_mode),
+		cmocka_unit_test(a_tcp_service_has_neither_pass_nor_stamps),
+		cmocka_unit_test(modes_that_move_frames_need_the_rule_xsr),
+		cmocka_unit_test(modes_that_move_bytes_need_the_rule_none),
+		cmocka_unit_test(an_unknown_mode_is_refused_with_the_known_ones),
+		cmocka_unit_test(a_tcp_service_has_backends_but_for_a_local_one),
+		cmocka_unit_test(frame_max_is_20_to_a_mebibyte),
+		cmocka_unit_test(a_backend_is_a_name_and_the_address_of_one_host),
 		cmocka_unit_test(words_without_end_are_cut_in_the_sentence),
 		cmocka_unit_test(number_is_decimal_or_hex),
 		cmocka_unit_test(number_with_anything_else_is_none),

@@ -200,7 +200,8 @@ static void services_log(const struct reconcile_result *r)
 static int services_open(struct run *c)
 {
 	struct reconcile_result result;
-	char why[LOADER_WHY_LEN];
+	char why[CONFIG_WHY_LEN];
+	_Static_assert(CONFIG_WHY_LEN >= LOADER_WHY_LEN, "sentences fit");
 
 	if (instance_open(c->config->instance, &c->maps, why)) {
 		log_error("%s", why);
