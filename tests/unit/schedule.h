@@ -228,8 +228,7 @@ static void check_tables(struct run *r)
 		balance_equal(w, "times that a session is listed", r->control.listed[i], 1);
 		balance_equal(w, "who has it, and who should", r->control.listed_by[i], world_owner(w, i));
 	}
-	if (!r->kind->hashed) /* else a worker may have left that was asked */
-		balance_equal(w, "rosters that are incomplete", r->control.n_incomplete, 0);
+	balance_equal(w, "rosters that are incomplete", r->control.n_incomplete, 0);
 }
 
 static bool run_schedule(struct run *r)

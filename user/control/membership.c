@@ -400,6 +400,7 @@ static enum outcome stage_end(struct change_run *run)
 static enum outcome stage_remove(struct change_run *run)
 {
 	workers_remove(run->control->workers, run->change.worker);
+	rosters_part(&run->control->rosters, run->change.worker);
 	return GO_ON;
 }
 

@@ -82,10 +82,6 @@ static bool roster_ask(struct rosters *rs, struct roster *r)
 		.token = r->token,
 	};
 
-	if (!rs->post->peers[worker_now(r)]) {
-		worker_done(r); /* it has left */
-		return true;
-	}
 	if (!r->until_ns)
 		r->until_ns = rs->clock_ns() + ANSWER_NS;
 	if (!post_mail(rs->post, worker_now(r), &mail))
@@ -111,6 +107,26 @@ static void roster_answered(struct roster *r, const struct mail *mail)
 	}
 	if (go_on)
 		r->asking = TO_ASK;
+}
+
+static void roster_part(struct roster *r, unsigned int worker)
+{
+	if (!(r->wish.workers >> worker & 1))
+		return;
+	if (worker_now(r) == worker) {
+		r->next = 0;
+		r->until_ns = 0;
+		r->asking = r->asking == PAUSED ? PAUSED : TO_ASK;
+	}
+	r->wish.workers &= ~(1ULL << worker);
+}
+
+void rosters_part(struct rosters *rs, unsigned int worker)
+{
+	struct roster *r;
+
+	TAILQ_FOREACH(r, &rs->all, link)
+		roster_part(r, worker);
 }
 
 void rosters_mail(struct rosters *rs, unsigned int from, const struct mail *mail)

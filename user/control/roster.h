@@ -39,6 +39,9 @@ void rosters_close(struct rosters *rosters); /* those under way are forgotten */
 int roster_begin(struct rosters *rosters, const struct roster_wish *wish);
 void roster_resume(struct roster *roster);
 
+/* The worker has left, and its number may be another's soon: it is not asked, nor waited for. What it had has gone to the others. */
+void rosters_part(struct rosters *rosters, unsigned int worker);
+
 void rosters_mail(struct rosters *rosters, unsigned int from, const struct mail *mail);
 
 /* Asks who is to be asked, gives up who does not answer. Returns ms until the next call at the latest, -1 if nothing is under way. */
