@@ -242,9 +242,75 @@ static void workers_that_hang_for_longer_come_and_leave_and_what_is_lost_is_coun
 	kind_run(3);
 }
 
+/* --- one change, step by step --- */
+
+static void lanes_step(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->world.net.n_lanes; i++)
+		lane_step(&r->world.net, &r->world.net.lanes[i]);
+}
+
+static bool worker_is_asked(const struct run *r, unsigned int worker, enum mail_type type)
+{
+	const struct mail *mail = post_next(&r->world.workers.at[worker]->post, POST_CONTROL);
+
+	return mail && mail->type == type;
+}
+
+static void workers_poll(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->world.p.n_owners; i++)
+		xsr_worker_poll(r->world.workers.at[i], 0);
+}
+
+/* A run with at least two workers. */
+static void run_begin(struct run *r)
+{
+	uint64_t seed = 1;
+
+	under_way = r;
+	run_open(r, &kinds[0], seed);
+	while (r->world.p.n_owners < 2) {
+		run_close(r);
+		run_open(r, &kinds[0], ++seed);
+	}
+}
+
+static void late_answer_to_an_earlier_question_does_not_count(void **state)
+{
+	static struct run run;
+	const struct change change = { .kind = CHANGE_DRAIN, .done = change_is_done, .arg = &run };
+	const struct mail late = { .type = MAIL_SETTLED };
+	struct control *c = &run.control.c;
+	unsigned int i;
+
+	(void)state;
+	run_begin(&run);
+	assert_int_equal(membership_change(c, &change), 0);
+	for (i = 0; i < 1000 && !worker_is_asked(&run, 1, MAIL_SETTLE); i++) {
+		workers_poll(&run);
+		lanes_step(&run);
+		fake_control_turn(&run.control, true);
+	}
+	assert_true(worker_is_asked(&run, 1, MAIL_SETTLE));
+	for (i = 0; i < run.world.p.n_owners; i++)
+		membership_mail(c, i, &late);
+	membership_step(c);
+	assert_true(TAILQ_EMPTY(&c->rosters.all)); /* nobody looks for strays yet */
+	assert_true(run_rest(&run));
+	assert_int_equal(n_changed, 1);
+	run_close(&run);
+	under_way = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(late_answer_to_an_earlier_question_does_not_count),
 		cmocka_unit_test(workers_come_and_leave_and_nothing_is_lost),
 		cmocka_unit_test(slow_workers_come_and_leave_and_nothing_is_lost),
 		cmocka_unit_test(workers_that_hang_for_a_while_come_and_leave_and_nothing_is_lost),

@@ -61,7 +61,9 @@ static enum outcome fail(struct change_run *run, const char *format, ...)
 /* Sends to all of them; the stage is over when all have answered. */
 static enum outcome ask(struct change_run *run, uint64_t workers, enum mail_type type, enum mail_type answer)
 {
-	const struct mail mail = { .type = type, .worker = run->change.worker };
+	const struct mail mail = {
+		.type = type, .worker = run->change.worker, .token = ++run->control->membership.n_asked
+	};
 	struct post *post = &run->control->workers->control;
 
 	run->asked = workers;
@@ -506,8 +508,8 @@ void membership_mail(struct control *c, unsigned int from, const struct mail *ma
 {
 	struct change_run *run = c->membership.run;
 
-	if (!run || mail->type != run->answer || !(run->asked >> from & 1))
-		return;
+	if (!run || mail->token != run->control->membership.n_asked || !(run->asked >> from & 1))
+		return; /* the answer to an earlier question comes late */
 	run->asked &= ~(1ULL << from);
 	if (!run->asked)
 		run->over = true;
