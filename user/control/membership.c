@@ -382,7 +382,7 @@ static enum outcome stage_routes(struct change_run *run)
 	return ret ? fail(run, "%s", strerror(-ret)) : wishes_move(run);
 }
 
-/* The routes could not be moved, or more came meanwhile. */
+/* Where a route could not be moved the session needs it. */
 static enum outcome stage_empty(struct change_run *run)
 {
 	if (run->change.report.n_failed)

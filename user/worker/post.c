@@ -58,7 +58,7 @@ struct mail *post_begin(struct post *post, unsigned int to, uint32_t n)
 	return mail;
 }
 
-/* Of the record that was begun last: its slots end where the producer's index stands. */
+/* Of the record that was begun and not sent: there is one at a time, and it begins where the last one that was sent ended. */
 void *post_slot(struct post *post, unsigned int to, uint32_t i)
 {
 	struct ring_end *out = &post->out[to];

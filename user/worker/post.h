@@ -102,8 +102,8 @@ void post_part(struct post *post, unsigned int peer);
 bool post_has_room(struct post *post, unsigned int to, uint32_t n);
 
 /*
- * A record of n slots to `to`, zeroed but for n_slots, to be filled; post_send() then delivers it. NULL if there is no room, or nobody. Owner's
- * thread. post_slot() is its i-th slot, 0 being the mail itself.
+ * A record of n slots to `to`, to be filled; post_send() then delivers it. Its mail is zeroed but for n_slots; the slots behind it are as
+ * they were. NULL if there is no room, or nobody. Owner's thread. post_slot() is its i-th slot, 0 being the mail itself.
  */
 struct mail *post_begin(struct post *post, unsigned int to, uint32_t n);
 void *post_slot(struct post *post, unsigned int to, uint32_t i);
