@@ -43,6 +43,7 @@ static size_t chunks_for(size_t len)
 
 int chunk_pool_open(struct chunk_pool **out, size_t len_max)
 {
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	struct chunk_pool *pool;
 	int ret;
 
@@ -52,7 +53,7 @@ int chunk_pool_open(struct chunk_pool **out, size_t len_max)
 	if (!pool)
 		return -ENOMEM;
 	pool->n_chunks = len_max / CHUNK_LEN;
-	pool->chunks = mmap(NULL, pool->n_chunks * CHUNK_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	pool->chunks = mmap(NULL, pool->n_chunks * CHUNK_LEN, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (pool->chunks == MAP_FAILED) {
 		ret = -errno;
 		free(pool);

@@ -84,7 +84,9 @@ static int buffer_set(int fd, int option_force, int option, uint32_t len)
 
 static int buffers_set(int fd, const struct tcp_options *options)
 {
-	return buffer_set(fd, SO_SNDBUFFORCE, SO_SNDBUF, options->sndbuf) ?: buffer_set(fd, SO_RCVBUFFORCE, SO_RCVBUF, options->rcvbuf);
+	int ret = buffer_set(fd, SO_SNDBUFFORCE, SO_SNDBUF, options->sndbuf);
+
+	return ret ?: buffer_set(fd, SO_RCVBUFFORCE, SO_RCVBUF, options->rcvbuf);
 }
 
 /* Buffers come before listen() and connect(): the window's scale is fixed there. */

@@ -58,7 +58,7 @@ struct tcp {
 
 /* A frame that came. Borrowed until tcp_take(), tcp_forward() or tcp_keep(). */
 struct tcp_frame {
-	const struct xsr_frame *header; /* NULL without frames: then it is a piece of what came, of any length up to TCP_CONTIGUOUS_MAX */
+	const struct xsr_frame *header; /* NULL without frames: then it is some of what came, up to TCP_CONTIGUOUS_MAX */
 	const uint8_t *data;	/* the whole of it, header included; NULL if it is longer than TCP_CONTIGUOUS_MAX: then it lies in tcp->in */
 	size_t len;		/* of it, header included */
 };
