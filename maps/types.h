@@ -2,11 +2,12 @@
 /*
  * The contract: every structure that the kernel's programs and user space
  * share is written here and nowhere else. Both sides include this file; it
- * includes nothing but the fixed-width types.
+ * includes nothing but the kernel's own types.
  */
 #ifndef XSR_TYPES_H
 #define XSR_TYPES_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 #define XSR_SERVICES_MAX 64	 /* index 0 stands for "no service" */
@@ -384,5 +385,103 @@ struct xsr_stream_state {
 	char why[240];	 /* why it is not the mode wished for; empty if it is */
 };
 _Static_assert(sizeof(struct xsr_stream_state) == 256, "size is part of the contract");
+
+/*
+ * Connections whose bytes the kernel moves (sockmap). A connection is a number, its conn: the key of its socket, and of what the
+ * kernel's programs and the router tell one another of it. Who writes a line of it, is said at the line.
+ */
+enum xsr_conn_kind {
+	XSR_CONN_NONE = 0,
+	XSR_CONN_CLIENT, /* its data frames go to their session's link */
+	XSR_CONN_LINK,	 /* to a backend: its data frames go to their session's client */
+	XSR_CONN_PAIR,	 /* all that it sends goes to its peer */
+	XSR_CONN_LANE,	 /* to the router itself: what is sent to it is the slow lane, what it sends is injected */
+};
+
+/* Why what a connection sends is no frame. */
+enum xsr_conn_error {
+	XSR_CONN_OK = 0,
+	XSR_CONN_BAD_LEN,
+	XSR_CONN_BAD_VERSION,
+	XSR_CONN_BAD_TYPE,
+};
+
+struct xsr_conn {
+	/* As a target. Any CPU adds. */
+	__u64 redirected;  /* bytes sent its way, whether or not they are written yet */
+	__u64 injected;	   /* those of them that the router sent */
+	__u64 dropped;	   /* frames for it that were thrown away: it has no socket */
+	__u64 pad[5];
+	/* As a source. Its socket's lock is held: one CPU at a time. */
+	__u64 passed;	   /* bytes of it that were judged */
+	__u64 laned;	   /* those of them that took the slow lane */
+	__u64 run_id;	   /* the run that was cut last: its session, */
+	__u64 run_seq;	   /* the seq of its last frame, */
+	__u32 run_len;	   /* all its bytes, */
+	__u32 run_first;   /* the len field of its first frame, */
+	__u32 run_frames;
+	__u16 run_type;
+	__u16 run_flags;   /* of its first frame */
+	__u32 error;	   /* enum xsr_conn_error */
+	__u32 target;	   /* lane: where what is injected goes */
+	__u64 lost;	   /* bytes that could not take the slow lane: no memory */
+	/* The router. */
+	__u32 kind;	   /* enum xsr_conn_kind */
+	__u32 service;
+	__u32 frame_max;   /* the most that a len field may say */
+	__u32 run_max;	   /* the most bytes of a run of several frames */
+	__u32 worker;	   /* whose it is */
+	__u32 lane;	   /* the conn of that worker's lane */
+	__u32 peer;	   /* of a pair */
+	__u32 gone;	   /* nothing may be sent to it any more */
+	__u64 tell_at;	   /* the router wants to know when `redirected` passes this; */
+	__u64 told_at;	   /* it was told for that value of tell_at; written by any CPU */
+	__u64 pad3[2];
+};
+_Static_assert(sizeof(struct xsr_conn) == 192, "a cache line each for the target, the source and the router");
+
+/* The slow lane names a frame's source in bits of its header that say nothing else: see frames.h. */
+#define XSR_CONN_FIRST 1u      /* 0 is no connection */
+#define XSR_CONNS_MAX (1u << 18)
+
+/* The two ways of a session's frames. */
+enum xsr_way {
+	XSR_WAY_REQUESTS, /* from the client to the link */
+	XSR_WAY_REPLIES,  /* and back */
+	XSR_WAYS
+};
+
+enum xsr_way_state {
+	XSR_WAY_OPEN = 0,
+	XSR_WAY_HELD,	/* frames take the slow lane, where they wait, and are counted */
+	XSR_WAY_LOST,	/* frames take the slow lane; there is nowhere to go */
+};
+
+struct xsr_flow_key {
+	__u64 id;
+	__u32 service;
+	__u32 pad; /* 0 */
+};
+_Static_assert(sizeof(struct xsr_flow_key) == 16, "no hidden padding in a key");
+
+/* Where a session's frames go. */
+struct xsr_flow {
+	struct bpf_spin_lock lock;
+	__u32 counts;		  /* index of its xsr_flow_counts */
+	__u32 target[XSR_WAYS];	  /* conns: link, client; 0 = none */
+	__u32 state[XSR_WAYS];	  /* enum xsr_way_state */
+	__u32 client;		  /* requests from another conn than this are not its own */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct xsr_flow) == 32, "size is part of the contract");
+
+/* What went each way; changed under the flow's lock, read by the router. */
+struct xsr_flow_counts {
+	__u64 seq[XSR_WAYS];	/* of the last frame */
+	__u64 frames[XSR_WAYS];
+	__u64 bytes[XSR_WAYS];
+	__u64 held[XSR_WAYS];	/* frames since the way is held */
+};
+_Static_assert(sizeof(struct xsr_flow_counts) == 64, "a cache line of its own");
 
 #endif /* XSR_TYPES_H */

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * sk_skb: what a TCP connection sends goes on to another one. `frames`: the parser cuts runs of whole frames of one session, the verdict
+ * sends them to the session's connection. `splice`: no parser, all goes to the peer. Only ever egress: SK_PASS and ingress leave bytes behind
+ * or lose them. What cannot be decided here goes to the router, on the slow lane.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "frames.h"
+#include "types.h"
+
+#define CONNS_DEFAULT 32768
+#define FLOWS_DEFAULT 65536
+#define MOVED_TRIES 8 /* a session's target changes once in milliseconds, the program runs for a microsecond */
+
+/* The kernel's own, by name: where in its segment a message begins. */
+struct strp_msg {
+	int full_len;
+	int offset;
+} __attribute__((preserve_access_index));
+
+struct _strp_msg {
+	struct strp_msg strp;
+} __attribute__((preserve_access_index));
+
+struct sk_skb_cb {
+	struct _strp_msg strp;
+} __attribute__((preserve_access_index));
+
+struct sk_buff {
+	char cb[48];
+} __attribute__((preserve_access_index));
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+extern void *bpf_rdonly_cast(void *at, __u32 type) __ksym __weak;
+
+/*
+ * conn -> socket, three times: all that may be sent to; those whose bytes are cut into frames; those whose bytes go to their peer. A socket is
+ * a target first, and a source only when it is started: a map that has programs sets them on what is put in.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, CONNS_DEFAULT);
+	__type(key, __u32);
+	__type(value, __u64);
+} targets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, CONNS_DEFAULT);
+	__type(key, __u32);
+	__type(value, __u64);
+} frame_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, CONNS_DEFAULT);
+	__type(key, __u32);
+	__type(value, __u64);
+} splice_sources SEC(".maps");
+
+/* A socket's cookie -> its conn. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CONNS_DEFAULT);
+	__type(key, __u64);
+	__type(value, __u32);
+} cookies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, CONNS_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct xsr_conn);
+} conns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FLOWS_DEFAULT);
+	__type(key, struct xsr_flow_key);
+	__type(value, struct xsr_flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FLOWS_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct xsr_flow_counts);
+} flow_counts SEC(".maps");
+
+/* Tells a worker which of its conns passed their tell_at. */
+struct told_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, XSR_WORKERS_MAX);
+	__type(key, __u32);
+	__array(values, struct told_ring);
+} told SEC(".maps");
+
+static __always_inline struct xsr_conn *conn_get(__u32 conn)
+{
+	return bpf_map_lookup_elem(&conns, &conn);
+}
+
+static __always_inline struct xsr_conn *conn_find(struct __sk_buff *skb, __u32 *number)
+{
+	__u64 cookie = bpf_get_socket_cookie(skb);
+	__u32 *conn = bpf_map_lookup_elem(&cookies, &cookie);
+
+	if (!conn)
+		return NULL;
+	*number = *conn;
+	return conn_get(*conn);
+}
+
+/* The program gets the whole segment; the message begins somewhere in it. */
+static __always_inline __u32 message_offset(struct __sk_buff *skb)
+{
+	struct sk_buff *k = bpf_cast_to_kern_ctx(skb);
+	struct sk_skb_cb *cb = bpf_rdonly_cast(&k->cb, bpf_core_type_id_kernel(struct sk_skb_cb));
+
+	return cb->strp.strp.offset;
+}
+
+static __always_inline bool words_load(struct __sk_buff *skb, __u32 at, struct frame_words *words)
+{
+	return bpf_skb_load_bytes(skb, at, words, sizeof(*words)) == 0;
+}
+
+static __always_inline void run_note(struct xsr_conn *c, const struct frame_run *run)
+{
+	c->run_id = run->id;
+	c->run_seq = run->seq;
+	c->run_len = run->len;
+	c->run_first = run->first;
+	c->run_frames = run->n;
+	c->run_type = run->type;
+	c->run_flags = run->flags;
+}
+
+/* --- the parser --- */
+
+static __always_inline int cut_frames(struct __sk_buff *skb, struct xsr_conn *c, __u32 at, __u32 avail, struct frame_words *words)
+{
+	__u32 frame_max = c->frame_max, run_max = c->run_max;
+	struct frame_run run;
+	int i;
+
+	c->error = run_begin(&run, words, frame_max);
+	if (c->error)
+		return -71; /* EPROTO: ends the connection. 0 or a length below the header's would stall it silently */
+	for (i = 1; i < RUN_FRAMES_MAX && run_goes_on(&run, avail, run_max); i++)
+		if (!words_load(skb, at + run.len, words) || !run_take(&run, words, avail, frame_max, run_max))
+			break;
+	run_note(c, &run);
+	return run.len;
+}
+
+static __always_inline int cut_injected(struct __sk_buff *skb, struct xsr_conn *c, __u32 at, __u32 avail, struct frame_words *words)
+{
+	__u32 run_max = c->run_max;
+	struct frame_run run;
+	int i, more = injected_begin(&run, words);
+
+	for (i = 1; !more && i < RUN_FRAMES_MAX && run.len < run_max && run.len + XSR_FRAME_HEADER_LEN <= avail; i++)
+		if (!words_load(skb, at + run.len, words) || !injected_take(&run, words, avail, run_max))
+			break;
+	run_note(c, &run);
+	return run.len;
+}
+
+SEC("sk_skb/stream_parser")
+int xsr_cut(struct __sk_buff *skb)
+{
+	__u32 number, at = message_offset(skb), avail = skb->len - at;
+	struct xsr_conn *c = conn_find(skb, &number);
+	struct frame_words words;
+
+	if (!c)
+		return -71;
+	if (skb->len < at + XSR_FRAME_HEADER_LEN || !words_load(skb, at, &words))
+		return 0; /* more of the header first */
+	return c->kind == XSR_CONN_LANE ? cut_injected(skb, c, at, avail, &words) : cut_frames(skb, c, at, avail, &words);
+}
+
+/* --- the verdict --- */
+
+static __always_inline void conn_tell(struct xsr_conn *to, __u32 number)
+{
+	__u32 worker = to->worker;
+	void *ring;
+
+	if (to->redirected <= to->tell_at || to->told_at == to->tell_at)
+		return;
+	to->told_at = to->tell_at;
+	ring = bpf_map_lookup_elem(&told, &worker);
+	if (ring)
+		bpf_ringbuf_output(ring, &number, sizeof(number), BPF_RB_FORCE_WAKEUP);
+}
+
+/* `redirected` was counted already. */
+static __always_inline int conn_send(struct __sk_buff *skb, struct xsr_conn *to, __u32 number, __u32 frames)
+{
+	conn_tell(to, number);
+	if (bpf_sk_redirect_hash(skb, &targets, &number, 0) == SK_PASS)
+		return SK_PASS;
+	/* It was closed in this moment: what was on its way to it is lost in any case. */
+	__sync_fetch_and_add(&to->dropped, frames);
+	return SK_DROP;
+}
+
+static __always_inline int lane_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number, bool held)
+{
+	__u32 lane = from->lane, at = message_offset(skb);
+	struct xsr_conn *to = conn_get(lane);
+	__u8 bytes[5];
+
+	mark_put(bytes, from->run_first, (struct frame_mark){ number, held });
+	if (!to || bpf_skb_store_bytes(skb, at, bytes, sizeof(bytes), 0)) {
+		/* No memory for the mark: the connection has a gap, and the router ends it. */
+		from->lost += from->run_len;
+		return SK_DROP;
+	}
+	from->laned += from->run_len;
+	__sync_fetch_and_add(&to->redirected, from->run_len);
+	return conn_send(skb, to, lane, from->run_frames);
+}
+
+/* What one way of a session came to, once its lock was held. */
+enum passed {
+	PASSED_OPEN,
+	PASSED_HELD,
+	PASSED_NOT,
+	PASSED_MOVED, /* the target is not the one that was looked up */
+};
+
+static __always_inline void flow_count(struct xsr_flow_counts *counts, const struct xsr_conn *from, __u32 way)
+{
+	counts->seq[way] = from->run_seq;
+	counts->frames[way] += from->run_frames;
+	counts->bytes[way] += from->run_len;
+}
+
+/* In the lock no helper may be called: what is counted there was looked up before. */
+static __always_inline enum passed flow_pass(struct xsr_flow *flow, struct xsr_flow_counts *counts, struct xsr_conn *from,
+					     struct xsr_conn *to, __u32 target, __u32 way)
+{
+	enum passed passed = PASSED_NOT;
+
+	bpf_spin_lock(&flow->lock);
+	if (flow->state[way] == XSR_WAY_HELD) {
+		counts->held[way] += from->run_frames;
+		flow_count(counts, from, way);
+		passed = PASSED_HELD;
+	} else if (flow->state[way] == XSR_WAY_OPEN) {
+		passed = PASSED_MOVED;
+		if (flow->target[way] == target) {
+			flow_count(counts, from, way);
+			__sync_fetch_and_add(&to->redirected, from->run_len);
+			passed = PASSED_OPEN;
+		}
+	}
+	bpf_spin_unlock(&flow->lock);
+	return passed;
+}
+
+static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number, struct xsr_flow *flow, __u32 way)
+{
+	__u32 index = flow->counts, target = 0;
+	struct xsr_flow_counts *counts = bpf_map_lookup_elem(&flow_counts, &index);
+	enum passed passed = PASSED_MOVED;
+	struct xsr_conn *to = NULL;
+	int i;
+
+	if (!counts)
+		return lane_send(skb, from, number, false);
+	for (i = 0; i < MOVED_TRIES && passed == PASSED_MOVED; i++) {
+		target = flow->target[way];
+		to = conn_get(target);
+		if (!to)
+			return lane_send(skb, from, number, false);
+		passed = to->gone ? PASSED_NOT : flow_pass(flow, counts, from, to, target, way);
+	}
+	if (passed == PASSED_OPEN)
+		return conn_send(skb, to, target, from->run_frames);
+	return lane_send(skb, from, number, passed == PASSED_HELD);
+}
+
+static __always_inline int session_judge(struct __sk_buff *skb, struct xsr_conn *from, __u32 number)
+{
+	struct xsr_flow_key key = { .id = from->run_id, .service = from->service };
+	struct xsr_flow *flow;
+
+	if (frame_is_control(from->run_type))
+		return lane_send(skb, from, number, false);
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow)
+		return lane_send(skb, from, number, false);
+	if (from->kind == XSR_CONN_LINK)
+		return session_send(skb, from, number, flow, XSR_WAY_REPLIES);
+	if (flow->client != number)
+		return lane_send(skb, from, number, false);
+	return session_send(skb, from, number, flow, XSR_WAY_REQUESTS);
+}
+
+/* True if the way is open now: as many frames came out of the lane as went in, so none is on it. */
+static __always_inline bool flow_flip(const struct xsr_conn *lane)
+{
+	__u32 way = lane->run_flags & 1;
+	struct xsr_flow_key key = { .id = lane->run_id, .service = lane->run_flags >> 1 };
+	struct xsr_flow *flow = bpf_map_lookup_elem(&flows, &key);
+	struct xsr_flow_counts *counts;
+	bool flipped = false;
+	__u32 index;
+
+	if (!flow)
+		return false;
+	index = flow->counts;
+	counts = bpf_map_lookup_elem(&flow_counts, &index);
+	if (!counts)
+		return false;
+	bpf_spin_lock(&flow->lock);
+	if (flow->state[way] == XSR_WAY_HELD && counts->held[way] == lane->run_seq) {
+		flow->state[way] = XSR_WAY_OPEN;
+		flipped = true;
+	}
+	bpf_spin_unlock(&flow->lock);
+	return flipped;
+}
+
+static __always_inline int inject(struct __sk_buff *skb, struct xsr_conn *lane, __u32 number)
+{
+	__u32 target = lane->target;
+	struct xsr_conn *to;
+
+	if (lane->run_type == FRAME_TARGET) {
+		lane->target = lane->run_id;
+		return SK_DROP; /* it has arrived */
+	}
+	if (lane->run_type == FRAME_FLIP)
+		return lane_send(skb, lane, number, flow_flip(lane));
+	to = conn_get(target);
+	if (!to)
+		return SK_DROP;
+	__sync_fetch_and_add(&to->injected, lane->run_len);
+	__sync_fetch_and_add(&to->redirected, lane->run_len);
+	return conn_send(skb, to, target, lane->run_frames);
+}
+
+SEC("sk_skb/stream_verdict")
+int xsr_frames(struct __sk_buff *skb)
+{
+	__u32 number;
+	struct xsr_conn *from = conn_find(skb, &number);
+
+	if (!from)
+		return SK_DROP; /* being closed */
+	from->passed += from->run_len;
+	return from->kind == XSR_CONN_LANE ? inject(skb, from, number) : session_judge(skb, from, number);
+}
+
+/* The one program without a parser: also what kernels before 6.2 can load. */
+SEC("sk_skb/stream_verdict")
+int xsr_splice(struct __sk_buff *skb)
+{
+	__u32 number, peer;
+	struct xsr_conn *from = conn_find(skb, &number);
+	struct xsr_conn *to;
+
+	if (!from)
+		return SK_DROP; /* being closed */
+	peer = from->peer;
+	to = conn_get(peer);
+	if (!to)
+		return SK_DROP;
+	from->passed += skb->len;
+	__sync_fetch_and_add(&to->redirected, skb->len);
+	return conn_send(skb, to, peer, 1);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
