@@ -27,7 +27,7 @@ MAKEFLAGS += --no-builtin-rules
 GIT_REV := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
-INCLUDES := -Imaps -Ibpf -Iconfig -Iloader -Iuser -Iuser/worker -Iuser/transport -Iuser/control -Iuser/measure -I$(OUT)/skel
+INCLUDES := -Imaps -Ibpf -Iconfig -Iloader -Iuser -Iuser/worker -Iuser/transport -Iuser/gateway -Iuser/control -Iuser/measure -I$(OUT)/skel
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(INCLUDES) -fPIC -fvisibility=hidden -pthread $(CFLAGS)
 LDLIBS := -lbpf -lcyaml -lyaml -ljansson -lsystemd -pthread
@@ -35,7 +35,7 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wshadow -Werror -Imaps 
 	-I/usr/include/$(shell uname -m)-linux-gnu
 
 # The library is what a program that embeds a worker links; the command adds main, cmd/ and measure/.
-LIB_SRC := $(wildcard maps/*.c config/*.c loader/*.c user/worker/*.c user/transport/*.c user/control/*.c)
+LIB_SRC := $(wildcard maps/*.c config/*.c loader/*.c user/worker/*.c user/transport/*.c user/gateway/*.c user/control/*.c)
 CMD_SRC := $(wildcard user/*.c user/cmd/*.c user/measure/*.c)
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.bpf.c=$(OUT)/%.bpf.o)

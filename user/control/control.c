@@ -14,6 +14,7 @@
 #include "command.h"
 #include "conductor.h"
 #include "config.h"
+#include "gateways.h"
 #include "instance.h"
 #include "listener.h"
 #include "log.h"
@@ -26,7 +27,8 @@ struct run {
 	const char *path;
 	struct config *config;
 	struct maps *maps;
-	struct xsr_router *router;
+	struct xsr_router *router;   /* of the UDP services; NULL with handler gateway */
+	struct gateways *gateways;   /* of the TCP services; NULL if there are none */
 	sd_event *event;
 	struct control *control;
 	struct listener *listener;
@@ -180,7 +182,7 @@ static int router_open(struct run *c)
 	for (i = 0; i < config->n_devices; i++)
 		devices[i] = config->devices[i];
 	if (!rc.handler) {
-		log_error("%s: no handler '%s'; expected echo", c->path, config->handler);
+		log_error("%s: no handler '%s'; expected echo or gateway", c->path, config->handler);
 		return -EINVAL;
 	}
 	if (xsr_router_open(&c->router, &rc, why)) {
@@ -189,6 +191,51 @@ static int router_open(struct run *c)
 	}
 	if (!strncmp(xsr_router_mode_active(c->router), "udp", 3))
 		devices_detach(c);
+	return 0;
+}
+
+static bool has_handler_gateway(const struct run *c)
+{
+	return !strcmp(c->config->handler, "gateway");
+}
+
+/* A router serves TCP services if it has any when it starts. */
+static bool has_streams(const struct run *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->config->n_services; i++)
+		if (c->config->services[i].proto == IPPROTO_TCP)
+			return true;
+	return has_handler_gateway(c);
+}
+
+static int gateways_begin(struct run *c)
+{
+	const struct config *config = c->config;
+	const struct gateway_params params = {
+		.maps = c->maps,
+		.connections_max = config->connections_max,
+		.sessions_max = config->sessions_max,
+		.memory_max = (size_t)config->stream_mib << 20,
+		.queue_max = config->queue_kib << 10,
+		.deadline_ms = config->deadline_ms,
+		.heartbeat_ms = config->heartbeat_ms,
+		.idle_s = config->connection_idle_s,
+		.reconnect_max_ms = config->reconnect_max_ms,
+		.backlog = config->backlog,
+		.options = { .sndbuf = config->sndbuf_kib << 10, .rcvbuf = config->rcvbuf_kib << 10, .fast_open = config->fast_open },
+		.log = sentence_warn,
+	};
+	char why[XSR_WHY_LEN];
+
+	if (!has_streams(c))
+		return 0;
+	if (gateways_open(&c->gateways, &params, config->n_workers,
+			  config->cpus[0] == CONFIG_CPU_AUTO ? NULL : config->cpus, why)) {
+		log_error("%s", why);
+		return -EIO;
+	}
 	return 0;
 }
 
@@ -282,6 +329,8 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 		return sd_event_exit(c->event, 0);
 	c->stopping = true;
 	sd_notify(0, "STOPPING=1");
+	if (!c->router)
+		return sd_event_exit(c->event, 0);
 	listener_stop(c->listener);
 	conductor_stop(c->control, on_idle, c->event);
 	return sd_event_add_time_relative(c->event, NULL, CLOCK_MONOTONIC, PATIENCE_MS * 1000ULL, 0, on_patience, c);
@@ -332,29 +381,44 @@ static int commands_open(struct run *c)
 	return ret;
 }
 
+/* Of the UDP services. */
+static int datagrams_open(struct run *c)
+{
+	int ret = devices_ensure(c);
+
+	return ret ?: router_open(c);
+}
+
+static int datagrams_start(struct run *c)
+{
+	int ret = xsr_router_start(c->router);
+
+	return ret ?: commands_open(c);
+}
+
 static int control_serve(struct run *c)
 {
 	int ret;
 
 	ret = program_ensure(c);
-	if (!ret)
-		ret = devices_ensure(c);
-	if (!ret)
-		ret = router_open(c);
+	if (!ret && !has_handler_gateway(c))
+		ret = datagrams_open(c);
 	if (!ret)
 		ret = services_open(c); /* last: what cannot be served changes nothing */
 	if (!ret)
 		ret = routes_open(c);
 	if (!ret)
+		ret = gateways_begin(c);
+	if (!ret)
 		ret = event_open(c);
-	if (!ret)
-		ret = xsr_router_start(c->router);
-	if (!ret)
-		ret = commands_open(c);
+	if (!ret && c->router)
+		ret = datagrams_start(c);
+	if (!ret && c->gateways)
+		ret = gateways_start(c->gateways);
 	if (ret)
 		return ret;
 	log_info("instance '%s' is served by %u worker(s), mode %s", c->config->instance, c->config->n_workers,
-		 xsr_router_mode_active(c->router));
+		 c->router ? xsr_router_mode_active(c->router) : "tcp");
 	sd_notify(0, "READY=1");
 	ret = sd_event_loop(c->event);
 	if (ret < 0)
@@ -367,12 +431,16 @@ static void router_end(struct run *c)
 {
 	int ret = c->router ? xsr_router_stop(c->router) : 0;
 
+	if (c->gateways)
+		ret = gateways_stop(c->gateways) ?: ret;
+
 	if (c->config)
 		devices_detach(c); /* before the sockets close, which takes the kernel its time */
 	if (ret) {
 		log_error("a worker hangs; the process ends without it");
 		_exit(1);
 	}
+	gateways_close(c->gateways);
 	xsr_router_close(c->router);
 }
 

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "conn.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "gateway.h"
+
+static void watch(struct conn *c)
+{
+	struct epoll_event event = { .events = EPOLLRDHUP, .data.ptr = &c->watched };
+
+	if (c->connecting)
+		event.events = EPOLLOUT;
+	else if (c->waits_in)
+		event.events = 0; /* its end is seen when it is read on */
+	else
+		event.events |= EPOLLIN;
+	if (tcp_unsent(c->tcp) && !c->is_dirty)
+		event.events |= EPOLLOUT;
+	if (event.events == c->events || c->has_ended)
+		return;
+	epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_MOD, c->tcp->fd, &event);
+	c->events = event.events;
+}
+
+static void become_dirty(struct conn *c)
+{
+	if (c->is_dirty || c->has_ended)
+		return;
+	c->is_dirty = true;
+	TAILQ_INSERT_TAIL(&c->gateway->dirty, c, turn);
+}
+
+static void wait_in(struct conn *c, struct conn_list *list)
+{
+	if (c->waits_in)
+		TAILQ_REMOVE(c->waits_in, c, waiter);
+	c->waits_in = list;
+	c->waits_on = NULL;
+	c->until_tick = false;
+	if (list)
+		TAILQ_INSERT_TAIL(list, c, waiter);
+}
+
+int conn_wait(struct conn *c, struct conn *on)
+{
+	wait_in(c, on ? &on->waiters : &c->gateway->parked);
+	c->waits_on = on;
+	c->waits_ns = c->gateway->now_ns;
+	return -EAGAIN;
+}
+
+void conn_resume(struct conn *c)
+{
+	if (c->waits_in && !c->has_ended)
+		wait_in(c, &c->gateway->resumed);
+}
+
+/* A frame that waits does so because of us: its time does not run. */
+static void half_note(struct conn *c)
+{
+	if (!c->tcp->in.len || c->waits_in)
+		c->half_ns = 0;
+	else if (!c->half_ns)
+		c->half_ns = c->gateway->now_ns;
+}
+
+/* Hands out what has come, until there is no whole frame, or one that has to wait. */
+static void serve(struct conn *c)
+{
+	struct tcp_frame frame;
+	int ret = 0;
+
+	while (!ret && !c->has_ended && tcp_next(c->tcp, &frame) > 0)
+		ret = c->ops->frame(c, &frame);
+	if (c->has_ended)
+		return;
+	tcp_keep(c->tcp);
+	half_note(c);
+	if (c->tcp->end == TCP_END_NONE || c->waits_in)
+		return;
+	if (c->tcp->end != TCP_END_FIN || !c->ops->lingers || !c->ops->lingers(c))
+		conn_end(c);
+	else
+		conn_wait(c, NULL);
+}
+
+static void read_on(struct conn *c)
+{
+	int ret = tcp_read(c->tcp);
+
+	if (ret > 0) {
+		c->read_ns = c->gateway->now_ns;
+		c->n_pings = 0;
+	}
+	if (ret != -ENOBUFS) {
+		serve(c);
+		return;
+	}
+	conn_wait(c, NULL);
+	c->until_tick = true;
+}
+
+static void conn_ready(struct watched *watched, uint32_t events)
+{
+	struct conn *c = (struct conn *)watched;
+
+	if (c->has_ended)
+		return;
+	if (c->connecting) {
+		c->connecting = false;
+		c->ops->connected(c, tcp_connected(c->tcp->fd));
+	} else if (c->waits_in && events & (EPOLLERR | EPOLLHUP)) {
+		c->tcp->end = TCP_END_RESET;
+		conn_end(c);
+	} else if (!c->waits_in && events & ~EPOLLOUT) {
+		read_on(c);
+	}
+	if (events & EPOLLOUT && tcp_unsent(c->tcp))
+		become_dirty(c);
+	if (!c->has_ended)
+		watch(c);
+}
+
+int conn_open(struct conn *c, struct gateway *g, const struct conn_ops *ops, int fd, uint32_t frame_max, bool connecting)
+{
+	struct epoll_event event = { .events = connecting ? EPOLLOUT : EPOLLIN | EPOLLRDHUP, .data.ptr = &c->watched };
+	int ret = tcp_open(&c->tcp, &g->shared, fd, frame_max, g->p.queue_max);
+
+	if (ret)
+		return ret;
+	c->watched.ready = conn_ready;
+	c->ops = ops;
+	c->gateway = g;
+	c->connecting = connecting;
+	c->read_ns = c->active_ns = g->now_ns;
+	c->events = event.events;
+	TAILQ_INIT(&c->waiters);
+	if (epoll_ctl(g->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
+		ret = -errno;
+		tcp_close(c->tcp);
+	}
+	return ret;
+}
+
+void conn_end(struct conn *c)
+{
+	struct conn *waiter;
+
+	if (c->has_ended)
+		return;
+	if (!c->connecting && c->tcp->end != TCP_END_RESET)
+		tcp_flush(c->tcp);
+	wait_in(c, NULL);
+	if (c->is_dirty)
+		TAILQ_REMOVE(&c->gateway->dirty, c, turn);
+	c->has_ended = true;
+	TAILQ_INSERT_TAIL(&c->gateway->ended, c, turn);
+	while ((waiter = TAILQ_FIRST(&c->waiters)))
+		conn_resume(waiter); /* it finds another way, or none */
+	c->ops->ended(c);
+}
+
+int conn_send(struct conn *c, const void *data, size_t len)
+{
+	if (c->has_ended)
+		return -EPIPE;
+	if (tcp_send(c->tcp, data, len))
+		return -EAGAIN;
+	become_dirty(c);
+	return 0;
+}
+
+int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *to)
+{
+	if (tcp_forward(from->tcp, frame, to->tcp))
+		return conn_wait(from, to);
+	become_dirty(to);
+	return 0;
+}
+
+bool conn_is_full(const struct conn *c)
+{
+	return tcp_unsent(c->tcp) > c->tcp->queue_max / 2;
+}
+
+static void flush(struct conn *c)
+{
+	struct conn *waiter;
+
+	if (tcp_flush(c->tcp) < 0) {
+		c->tcp->end = TCP_END_RESET;
+		conn_end(c);
+		return;
+	}
+	if (!conn_is_full(c)) {
+		while ((waiter = TAILQ_FIRST(&c->waiters)))
+			conn_resume(waiter);
+		if (c->ops->drained)
+			c->ops->drained(c);
+	}
+	watch(c);
+}
+
+static void flush_all(struct gateway *g)
+{
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&g->dirty))) {
+		TAILQ_REMOVE(&g->dirty, c, turn);
+		c->is_dirty = false;
+		flush(c);
+	}
+}
+
+/* Those that are resumed now; who has to wait again comes behind them. */
+static void resume_all(struct gateway *g)
+{
+	struct conn_list now = TAILQ_HEAD_INITIALIZER(now);
+	struct conn *c;
+
+	TAILQ_CONCAT(&now, &g->resumed, waiter);
+	TAILQ_FOREACH(c, &now, waiter)
+		c->waits_in = &now;
+	while ((c = TAILQ_FIRST(&now))) {
+		wait_in(c, NULL);
+		serve(c);
+		if (!c->has_ended)
+			watch(c);
+	}
+}
+
+void conns_turn(struct gateway *g)
+{
+	struct conn *c;
+
+	flush_all(g);
+	while (!TAILQ_EMPTY(&g->resumed)) {
+		resume_all(g);
+		flush_all(g);
+	}
+	while ((c = TAILQ_FIRST(&g->ended))) {
+		TAILQ_REMOVE(&g->ended, c, turn);
+		tcp_close(c->tcp);
+		c->ops->free(c);
+	}
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A connection of a gateway, to a client or to a backend: what epoll tells of it, when it is read and when not, what happens to what
+ * it has to write. What its frames mean is its owner's matter. The gateway's thread.
+ *
+ * Back-pressure is one rule: a frame that cannot go on now stays where it is, and its connection is not read until that for which
+ * it waits has room again.
+ */
+#ifndef XSR_CONN_H
+#define XSR_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "tcp.h"
+
+struct gateway;
+struct conn;
+
+TAILQ_HEAD(conn_list, conn);
+
+/* What epoll points to. */
+struct watched {
+	void (*ready)(struct watched *watched, uint32_t events);
+};
+
+struct conn_ops {
+	/* One frame: 0, -EAGAIN after conn_wait(), or -ECANCELED after conn_end(). */
+	int (*frame)(struct conn *conn, const struct tcp_frame *frame);
+	/* It is connected, or why not. NULL for those that were accepted. */
+	void (*connected)(struct conn *conn, int error);
+	/* It carries no more: conn->tcp->end says why, TCP_END_NONE if conn_end() did. Called once; it is freed later. */
+	void (*ended)(struct conn *conn);
+	/* The peer writes no more: true if something is still to be written to it; then the owner ends it. May be NULL. */
+	bool (*lingers)(struct conn *conn);
+	/* There is room in its queue. May be NULL. */
+	void (*drained)(struct conn *conn);
+	/* Nothing of it is used any more, but its memory. */
+	void (*free)(struct conn *conn);
+};
+
+struct conn {
+	struct watched watched; /* first */
+	const struct conn_ops *ops;
+	struct gateway *gateway;
+	struct tcp *tcp;
+	uint32_t events;	   /* asked of epoll */
+	bool connecting, is_dirty, has_ended;
+	struct conn_list *waits_in; /* another's waiters, or the gateway's parked or resumed; NULL = it is read */
+	struct conn *waits_on;	   /* whose waiters; itself, if its own queue is full */
+	uint64_t waits_ns;	   /* since when */
+	bool until_tick;	   /* is parked, and tried again at the next tick */
+	struct conn_list waiters;
+	TAILQ_ENTRY(conn) waiter;  /* in waits_in */
+	TAILQ_ENTRY(conn) turn;	   /* in the gateway's list of those with something to write, or of the ended */
+	uint64_t read_ns;	   /* when something was read last */
+	uint64_t active_ns;	   /* when a frame that is no heartbeat was */
+	uint64_t half_ns;	   /* since when a frame is not whole; 0 = none */
+	unsigned int n_pings;	   /* unanswered */
+};
+
+/* Takes fd over, also if it fails. conn was zeroed. 0 or -errno. */
+int conn_open(struct conn *conn, struct gateway *gateway, const struct conn_ops *ops, int fd, uint32_t frame_max, bool connecting);
+
+/* Writes what it can, closes, and tells ops->ended(). Its memory is the gateway's to free, at the end of the turn. Again: nothing. */
+void conn_end(struct conn *conn);
+
+/* Queues one frame: 0, or -EAGAIN: there is no room, and nothing waits for it. */
+int conn_send(struct conn *conn, const void *data, size_t len);
+
+/* The frame that came on `from` goes on to `to`; -EAGAIN: `from` waits for it. */
+int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *to);
+
+/* The connection is not read until `on`, which may be itself, has room; NULL: until conn_resume(). Returns -EAGAIN. */
+int conn_wait(struct conn *conn, struct conn *on);
+
+/* It goes on in this turn, with the frame that waited. Nothing happens if it does not wait. */
+void conn_resume(struct conn *conn);
+
+/* The end of a turn: what was queued goes out, who may go on does, what has ended is freed. */
+void conns_turn(struct gateway *gateway);
+
+/* More than half of what may be queued is. */
+bool conn_is_full(const struct conn *conn);
+
+#endif /* XSR_CONN_H */

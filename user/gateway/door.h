@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Where the clients of a TCP service come in: each gateway has a listening socket of its own, among which the kernel spreads them. */
+#ifndef XSR_DOOR_H
+#define XSR_DOOR_H
+
+#include "gateway.h"
+
+/*
+ * Opens what the table of services has and this gateway has not, with a link to each backend, and closes what is no more, with its clients.
+ * The first time what cannot be opened is an error with a sentence; later it is logged, and tried again.
+ */
+int doors_sync(struct gateway *gateway, char why[XSR_WHY_LEN]);
+
+/* Nobody comes in any more. */
+void doors_shut(struct gateway *gateway);
+
+/* With links and sessions. */
+void doors_close(struct gateway *gateway);
+
+/* Those that had no descriptor left accept again. */
+void doors_tick(struct gateway *gateway);
+
+#endif /* XSR_DOOR_H */

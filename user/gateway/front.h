@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A client's connection: it greets for each of its sessions, then its requests go on to their backends. The gateway's thread. */
+#ifndef XSR_FRONT_H
+#define XSR_FRONT_H
+
+#include "gateway.h"
+
+struct front {
+	struct conn conn; /* first */
+	uint32_t service;
+	struct stream_set sessions;
+	struct stream_session *last; /* that a frame was for; NULL = look it up */
+	enum xsr_stream_stat why;    /* how it ended, if not by what tcp says */
+	bool leaves;		     /* it writes no more, and waits for answers */
+	bool is_choked;		     /* it reads nothing: replies to it are thrown away, and answered for by an ERR */
+	bool has_errors;	     /* some of its sessions have yet to be told of one */
+	LIST_ENTRY(front) of_gateway;
+};
+
+/* Takes the connection over that came in by the service's door. */
+void front_open(struct gateway *gateway, uint32_t service, int fd);
+
+/* Closes it; `why` is one of XSR_STREAM_STAT_CLOSED_*. */
+void front_end(struct front *client, enum xsr_stream_stat why);
+
+/* HELLO_ACK, with what the backend said of the session: seq = the last request that it has served. */
+void front_greeted(struct stream_session *session, uint8_t result, uint64_t seq);
+
+/* The session's client is told that requests up to seq, which have no answer, get none. */
+void front_error(struct gateway *gateway, struct stream_session *session, uint16_t code, uint64_t seq);
+
+/* The other worker has parted with the session that a client here wants. */
+void front_owns(struct stream_session *session);
+
+/* It does not, for now: the HELLO is tried again. */
+void front_refused(struct gateway *gateway, struct stream_session *session);
+
+/* It is another worker's now, or nobody's any more: nothing of it stays. */
+void session_drop(struct gateway *gateway, struct stream_session *session);
+
+/* It is over: the backend is told, nobody owns it. */
+void session_forget(struct gateway *gateway, struct stream_session *session);
+
+/* One of its sessions has another client now, or none. */
+void front_left(struct front *client);
+
+/* Something was answered: it may be that for which it stayed. */
+void front_answered(struct front *client);
+
+/* About 20 times a second: heartbeats, those that are silent, idle, or slow. */
+void front_tick(struct front *client);
+
+#endif /* XSR_FRONT_H */

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "gateway.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "front.h"
+#include "door.h"
+#include "errand.h"
+#include "link.h"
+
+#define NS_PER_MS 1000000ULL
+#define EVENTS_MAX 256
+#define SYNC_MS 1000
+#define LEFT_MS 60000	 /* a session without client is remembered for so long */
+#define PATIENCE_MS 2000 /* for answers that are under way when it is told to stop */
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* --- mail --- */
+
+static void mail_read(struct gateway *g, unsigned int from)
+{
+	const struct mail *mail;
+
+	while ((mail = post_next(&g->post, from))) {
+		errand_mail(g, from, mail);
+		post_done(&g->post, from);
+	}
+}
+
+static void bell_ready(struct watched *watched, uint32_t events)
+{
+	(void)watched; /* post_awake() empties it */
+	(void)events;
+}
+
+static void mail_read_all(struct gateway *g)
+{
+	uint64_t known;
+
+	if (!post_rung(&g->post))
+		return;
+	mail_read(g, POST_CONTROL);
+	for (known = g->post.known; known; known &= known - 1)
+		mail_read(g, __builtin_ctzll(known));
+}
+
+/* --- time --- */
+
+static void deadlines_look(struct gateway *g)
+{
+	uint64_t before_ns = g->now_ns - g->p.deadline_ms * NS_PER_MS, seq;
+	struct stream_session *s, *next;
+
+	if (!g->p.deadline_ms)
+		return;
+	for (s = TAILQ_FIRST(&g->sessions->busy); s; s = next) {
+		next = TAILQ_NEXT(s, in_busy);
+		seq = stream_session_overdue(s, before_ns);
+		if (seq)
+			front_error(g, s, XSR_ERROR_DEADLINE, seq);
+	}
+}
+
+/* Sessions whose clients did not come back; one that is still on its way from another worker is not ours to forget. */
+static void left_look(struct gateway *g)
+{
+	struct stream_session *s;
+
+	while ((s = TAILQ_FIRST(&g->sessions->left)) && g->now_ns - s->left_ns > LEFT_MS * NS_PER_MS)
+		session_forget(g, s);
+}
+
+static void links_tick(struct gateway *g)
+{
+	struct link *l;
+	uint32_t service;
+
+	for (service = 1; service < XSR_SERVICES_MAX; service++)
+		LIST_FOREACH(l, &g->links[service], of_service)
+			link_tick(l);
+}
+
+static void clients_tick(struct gateway *g)
+{
+	struct front *c, *next;
+
+	for (c = LIST_FIRST(&g->clients); c; c = next) {
+		next = LIST_NEXT(c, of_gateway);
+		front_tick(c);
+	}
+}
+
+static void services_sync(struct gateway *g)
+{
+	char why[XSR_WHY_LEN] = "out of memory";
+
+	if (doors_sync(g, why))
+		g->p.log(why, g->p.log_arg);
+	g->sync_ns = g->now_ns + SYNC_MS * NS_PER_MS;
+}
+
+static void tick(struct gateway *g)
+{
+	if (g->now_ns < g->tick_ns)
+		return;
+	g->tick_ns = g->now_ns + GATEWAY_TICK_MS * NS_PER_MS;
+	deadlines_look(g);
+	left_look(g);
+	errands_tick(g);
+	links_tick(g);
+	clients_tick(g);
+	doors_tick(g);
+	if (g->now_ns >= g->sync_ns && !g->ends_ns)
+		services_sync(g);
+}
+
+/* --- turns --- */
+
+static int ms_to_tick(const struct gateway *g)
+{
+	return g->tick_ns > g->now_ns ? (g->tick_ns - g->now_ns) / NS_PER_MS + 1 : 0;
+}
+
+static void turn(struct gateway *g)
+{
+	struct epoll_event events[EVENTS_MAX];
+	struct watched *watched;
+	bool sleeps = post_sleep(&g->post);
+	int i, n;
+
+	n = epoll_wait(g->epoll_fd, events, EVENTS_MAX, sleeps ? ms_to_tick(g) : 0);
+	post_awake(&g->post);
+	g->now_ns = clock_ns();
+	atomic_fetch_add_explicit(&g->n_turns, 1, memory_order_relaxed);
+	mail_read_all(g);
+	for (i = 0; i < n; i++) {
+		watched = events[i].data.ptr;
+		watched->ready(watched, events[i].events);
+	}
+	tick(g);
+	conns_turn(g);
+}
+
+/* Nobody comes in, nothing new is read; what was asked is answered. */
+static void stop_begin(struct gateway *g)
+{
+	struct front *c;
+
+	g->ends_ns = g->now_ns + PATIENCE_MS * NS_PER_MS;
+	doors_shut(g);
+	LIST_FOREACH(c, &g->clients, of_gateway)
+		if (!c->conn.waits_in)
+			conn_wait(&c->conn, NULL);
+}
+
+void gateway_run(struct gateway *g)
+{
+	while (!atomic_load_explicit(&g->stopping, memory_order_relaxed))
+		turn(g);
+	stop_begin(g);
+	while (!TAILQ_EMPTY(&g->sessions->busy) && g->now_ns < g->ends_ns)
+		turn(g);
+	doors_close(g);
+	conns_turn(g);
+}
+
+void gateway_stop(struct gateway *g)
+{
+	atomic_store(&g->stopping, true);
+	post_wake(&g->post);
+}
+
+static int gateway_fill(struct gateway *g, char why[XSR_WHY_LEN])
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = &g->bell };
+	int ret;
+
+	g->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (g->epoll_fd < 0)
+		return -errno;
+	ret = post_open(&g->post, g->p.worker);
+	if (!ret)
+		ret = tcp_shared_open(&g->shared, g->p.memory_max);
+	if (!ret)
+		ret = stream_sessions_open(&g->sessions, g->p.sessions_max);
+	if (ret)
+		return ret;
+	g->bell.ready = bell_ready;
+	epoll_ctl(g->epoll_fd, EPOLL_CTL_ADD, g->post.fd, &event);
+	g->now_ns = clock_ns();
+	g->sync_ns = g->now_ns + SYNC_MS * NS_PER_MS;
+	return doors_sync(g, why);
+}
+
+int gateway_open(struct gateway **out, const struct gateway_params *params, char why[XSR_WHY_LEN])
+{
+	struct gateway *g = calloc(1, sizeof(*g));
+	int ret;
+
+	snprintf(why, XSR_WHY_LEN, "out of memory");
+	if (!g)
+		return -ENOMEM;
+	g->p = *params;
+	g->epoll_fd = g->post.fd = -1;
+	TAILQ_INIT(&g->dirty);
+	TAILQ_INIT(&g->parked);
+	TAILQ_INIT(&g->resumed);
+	TAILQ_INIT(&g->ended);
+	TAILQ_INIT(&g->errands);
+	ret = gateway_fill(g, why);
+	if (ret)
+		gateway_close(g);
+	else
+		*out = g;
+	return ret;
+}
+
+void gateway_close(struct gateway *g)
+{
+	if (!g)
+		return;
+	if (g->sessions) {
+		doors_close(g);
+		conns_turn(g);
+	}
+	stream_sessions_close(g->sessions);
+	tcp_shared_close(&g->shared);
+	post_close(&g->post);
+	if (g->epoll_fd >= 0)
+		close(g->epoll_fd);
+	free(g);
+}

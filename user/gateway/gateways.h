@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The gateways of a router, one for each worker, in threads of their own, and the rings between them. Control thread only. */
+#ifndef XSR_GATEWAYS_H
+#define XSR_GATEWAYS_H
+
+#include "gateway.h"
+
+struct gateways;
+
+/*
+ * params->worker, ->cpu and ->registry are chosen here; cpus: the core of each, -1 = not pinned, NULL = the i-th that the process may use. Listens from
+ * here on, serves once it is started. 0, or -errno with a sentence.
+ */
+int gateways_open(struct gateways **out, const struct gateway_params *params, unsigned int n, const int *cpus,
+		  char why[XSR_WHY_LEN]);
+int gateways_start(struct gateways *gateways); /* 0 or -errno */
+
+/* All at once; each ends within 2 s. 0, or -ETIMEDOUT: one hangs, and nothing may be freed. */
+int gateways_stop(struct gateways *gateways);
+void gateways_close(struct gateways *gateways); /* takes NULL; stopped */
+
+#endif /* XSR_GATEWAYS_H */

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "front.h"
+#include "errand.h"
+#include "mix.h"
+#include "wire.h"
+
+#define NS_PER_MS 1000000ULL
+#define RETRY_MIN_MS 100
+#define PINGS_MAX 2
+#define CHOKE_MS 1000 /* a client that takes nothing for so long holds up the others no more */
+
+static struct link *link_of(struct conn *conn)
+{
+	return ((struct link_conn *)conn)->link;
+}
+
+static void count(const struct link *l, enum xsr_stream_stat stat)
+{
+	gateway_count(l->gateway, l->service, stat);
+}
+
+static const struct xsr_backend *backend_of(const struct link *l)
+{
+	return &l->gateway->p.maps->backends[l->backend];
+}
+
+static void say(const struct link *l, const char *what, const char *why)
+{
+	const struct gateway *g = l->gateway;
+	char sentence[XSR_WHY_LEN];
+
+	snprintf(sentence, sizeof(sentence), "service '%s', backend '%s', worker %u: %s%s%s", g->p.maps->services[l->service].name,
+		 backend_of(l)->name, g->p.worker, what, why ? ": " : "", why ?: "");
+	g->p.log(sentence, g->p.log_arg);
+}
+
+static void state_set(struct link *l, enum link_state state)
+{
+	l->state = state;
+	l->state_ns = l->gateway->now_ns;
+}
+
+/* --- sessions --- */
+
+void link_bind(struct stream_session *s, struct link *link)
+{
+	if (s->link)
+		LIST_REMOVE(s, of_link);
+	s->link = link;
+	s->link_epoch = 0;
+	if (link)
+		LIST_INSERT_HEAD(&link->sessions, s, of_link);
+}
+
+struct link *link_find(struct gateway *g, uint32_t service, uint32_t backend)
+{
+	struct link *l;
+
+	LIST_FOREACH(l, &g->links[service], of_service)
+		if (l->backend == backend)
+			return l;
+	return NULL;
+}
+
+struct link *link_choose(struct gateway *g, uint32_t service, uint64_t id)
+{
+	struct link *l, *best = NULL;
+	uint64_t weight, most = 0;
+
+	LIST_FOREACH(l, &g->links[service], of_service) {
+		weight = mix64(id ^ mix64(l->backend));
+		if (link_is_up(l) && (!best || weight > most)) {
+			best = l;
+			most = weight;
+		}
+	}
+	return best;
+}
+
+int link_send(struct link *l, uint8_t type, uint64_t id, uint64_t seq)
+{
+	struct wire_frame f;
+
+	return conn_send(&l->conn->conn, &f, wire_frame(&f, type, 0, id, seq, NULL, 0));
+}
+
+static int hello_send(struct link *l, uint8_t role, uint64_t id, uint64_t seq)
+{
+	const struct xsr_frame_hello hello = { .role = role, .id = htobe64(id) };
+	struct wire_frame f;
+
+	return conn_send(&l->conn->conn, &f, wire_frame(&f, XSR_FRAME_HELLO, 0, id, seq, &hello, sizeof(hello)));
+}
+
+int link_introduce(struct stream_session *s, uint64_t seq)
+{
+	int ret;
+
+	if (s->link_epoch == s->link->epoch)
+		return 0;
+	ret = hello_send(s->link, XSR_ROLE_CLIENT, s->id, seq);
+	if (!ret)
+		s->link_epoch = s->link->epoch;
+	return ret;
+}
+
+int link_barrier(struct link *l, struct errand *errand)
+{
+	int ret = link_send(l, XSR_FRAME_HB_PING, 0, l->token + 1);
+
+	if (ret)
+		return ret;
+	errand->token = ++l->token;
+	TAILQ_INSERT_TAIL(&l->barriers, errand, of_link);
+	return 0;
+}
+
+/* --- what comes from the backend --- */
+
+static void barriers_pass(struct link *l, uint64_t token)
+{
+	struct errand *e;
+
+	while ((e = TAILQ_FIRST(&l->barriers)) && e->token <= token) {
+		TAILQ_REMOVE(&l->barriers, e, of_link);
+		errand_passed(e, false);
+	}
+}
+
+static void link_up(struct link *l)
+{
+	state_set(l, LINK_UP);
+	l->epoch++;
+	l->retry_ms = RETRY_MIN_MS;
+	count(l, XSR_STREAM_STAT_BACKEND_CONNECTED);
+	gateway_gauge(l->gateway, l->service, XSR_STREAM_STAT_BACKENDS, 1);
+}
+
+static int link_fail(struct link *l)
+{
+	conn_end(&l->conn->conn);
+	return -ECANCELED;
+}
+
+static int ack_take(struct link *l, const struct tcp_frame *frame)
+{
+	uint64_t id = be64toh(frame->header->id);
+	struct xsr_frame_hello_ack ack;
+	struct stream_session *s;
+
+	if (frame->len < XSR_FRAME_HEADER_LEN + sizeof(ack))
+		return link_fail(l);
+	tcp_frame_copy(l->conn->conn.tcp, frame, XSR_FRAME_HEADER_LEN, &ack, sizeof(ack));
+	if (id) {
+		s = stream_session_find(l->gateway->sessions, l->service, id);
+		if (s && s->link == l)
+			front_greeted(s, ack.result, be64toh(frame->header->seq));
+		return 0;
+	}
+	if (l->state != LINK_GREETING || ack.result != XSR_HELLO_OK)
+		return link_fail(l);
+	link_up(l);
+	return 0;
+}
+
+/* It went, it is choked, or was told already that this has no answer. */
+static bool is_unwanted(const struct stream_session *s, uint64_t seq)
+{
+	return !s || !s->client || s->client->conn.has_ended || seq <= s->erred;
+}
+
+static int reply_drop(struct link *l, const struct tcp_frame *frame)
+{
+	count(l, XSR_STREAM_STAT_STRAY_REPLIES);
+	tcp_take(l->conn->conn.tcp, frame);
+	return 0;
+}
+
+static int reply_choke(struct link *l, struct stream_session *s, const struct tcp_frame *frame, uint64_t seq)
+{
+	front_error(l->gateway, s, XSR_ERROR_OVERFLOW, seq);
+	tcp_take(l->conn->conn.tcp, frame);
+	return 0;
+}
+
+static int reply_pass(struct link *l, const struct tcp_frame *frame)
+{
+	uint64_t seq = be64toh(frame->header->seq);
+	struct stream_session *s = stream_session_find(l->gateway->sessions, l->service, be64toh(frame->header->id));
+	int ret;
+
+	if (is_unwanted(s, seq))
+		return reply_drop(l, frame);
+	if (s->client->is_choked)
+		return reply_choke(l, s, frame, seq);
+	ret = conn_forward(&l->conn->conn, frame, &s->client->conn);
+	if (ret)
+		return ret;
+	stream_session_answered(l->gateway->sessions, s, seq);
+	count(l, XSR_STREAM_STAT_REPLIES);
+	*gateway_counter(l->gateway, l->service, XSR_STREAM_STAT_REPLY_BYTES) += frame->len;
+	front_answered(s->client);
+	return 0;
+}
+
+/* 0 = done with it, 1 = it is a reply. */
+static int control_take(struct link *l, const struct tcp_frame *frame)
+{
+	switch (frame->header->type) {
+	case XSR_FRAME_HELLO_ACK:
+		return ack_take(l, frame);
+	case XSR_FRAME_HB_PING:
+		link_send(l, XSR_FRAME_HB_PONG, be64toh(frame->header->id), be64toh(frame->header->seq));
+		return 0;
+	case XSR_FRAME_HB_PONG:
+		barriers_pass(l, be64toh(frame->header->seq));
+		return 0;
+	case XSR_FRAME_HELLO:
+	case XSR_FRAME_BYE:
+		return link_fail(l);
+	default:
+		return 1;
+	}
+}
+
+static int link_frame(struct conn *conn, const struct tcp_frame *frame)
+{
+	struct link *l = link_of(conn);
+	int ret = control_take(l, frame);
+
+	if (ret == 1)
+		return l->state == LINK_UP ? reply_pass(l, frame) : link_fail(l);
+	if (!ret)
+		tcp_take(conn->tcp, frame);
+	return ret;
+}
+
+/* --- it comes and goes --- */
+
+static void link_down(struct link *l)
+{
+	state_set(l, LINK_DOWN);
+	l->retry_ns = l->gateway->now_ns + l->retry_ms * NS_PER_MS;
+	l->retry_ms *= 2;
+	if (l->retry_ms > l->gateway->p.reconnect_max_ms)
+		l->retry_ms = l->gateway->p.reconnect_max_ms;
+	l->conn = NULL;
+}
+
+static void sessions_lose(struct link *l)
+{
+	struct stream_session *s;
+	struct errand *e;
+
+	LIST_FOREACH(s, &l->sessions, of_link) {
+		s->link_epoch = 0;
+		if (s->is_busy)
+			front_error(l->gateway, s, XSR_ERROR_NO_BACKEND, s->asked);
+		if (s->state == STREAM_GREETED)
+			front_greeted(s, XSR_HELLO_BUSY, 0);
+	}
+	while ((e = TAILQ_FIRST(&l->barriers))) {
+		TAILQ_REMOVE(&l->barriers, e, of_link);
+		errand_passed(e, true);
+	}
+}
+
+static const char *text_of_end(const struct conn *conn)
+{
+	static const char *const texts[] = {
+		[TCP_END_NONE] = "it broke the protocol, or did not answer",
+		[TCP_END_FIN] = "it closed the connection",
+		[TCP_END_HALF_FRAME] = "it closed the connection in the middle of a frame",
+		[TCP_END_RESET] = "the connection was reset",
+		[TCP_END_BAD_LEN] = "a frame with an impossible length came",
+		[TCP_END_BAD_VERSION] = "a frame of another version came",
+		[TCP_END_BAD_TYPE] = "a frame of unknown type came",
+	};
+
+	return texts[conn->tcp->end];
+}
+
+static void link_ended(struct conn *conn)
+{
+	struct link *l = link_of(conn);
+	bool was_up = l->state == LINK_UP;
+
+	if (was_up)
+		gateway_gauge(l->gateway, l->service, XSR_STREAM_STAT_BACKENDS, -1);
+	count(l, was_up ? XSR_STREAM_STAT_BACKEND_LOST : XSR_STREAM_STAT_BACKEND_FAILED);
+	if (was_up || l->retry_ms == RETRY_MIN_MS)
+		say(l, was_up ? "lost" : "cannot be reached", text_of_end(conn));
+	link_down(l);
+	if (was_up)
+		sessions_lose(l);
+}
+
+static void link_connected(struct conn *conn, int error)
+{
+	struct link *l = link_of(conn);
+
+	if (error) {
+		conn->tcp->end = TCP_END_RESET;
+		conn_end(conn);
+		return;
+	}
+	state_set(l, LINK_GREETING);
+	hello_send(l, XSR_ROLE_ROUTER, 0, 0);
+}
+
+static void link_free(struct conn *conn)
+{
+	free(conn);
+}
+
+static const struct conn_ops link_ops = {
+	.frame = link_frame,
+	.connected = link_connected,
+	.ended = link_ended,
+	.free = link_free,
+};
+
+static void address_of(const struct xsr_backend *b, struct sockaddr_storage *out)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+
+	memset(out, 0, sizeof(*out));
+	if (b->family == 4) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = b->port;
+		v4->sin_addr.s_addr = b->addr[3];
+		return;
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = b->port;
+	memcpy(&v6->sin6_addr, b->addr, sizeof(v6->sin6_addr));
+}
+
+static void link_connect(struct link *l)
+{
+	struct gateway *g = l->gateway;
+	struct link_conn *lc = calloc(1, sizeof(*lc));
+	struct sockaddr_storage address;
+	int fd;
+
+	address_of(backend_of(l), &address);
+	fd = lc ? tcp_connect((struct sockaddr *)&address, &g->p.options) : -ENOMEM;
+	if (fd < 0 || conn_open(&lc->conn, g, &link_ops, fd, g->p.maps->services[l->service].frame_max, true)) {
+		free(lc);
+		count(l, XSR_STREAM_STAT_BACKEND_FAILED);
+		link_down(l);
+		return;
+	}
+	lc->link = l;
+	l->conn = lc;
+	state_set(l, LINK_CONNECTING);
+}
+
+int link_open(struct gateway *g, uint32_t service, uint32_t backend)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->gateway = g;
+	l->service = service;
+	l->backend = backend;
+	l->retry_ms = RETRY_MIN_MS;
+	TAILQ_INIT(&l->barriers);
+	LIST_INSERT_HEAD(&g->links[service], l, of_service);
+	return 0;
+}
+
+void link_close(struct link *l)
+{
+	struct stream_session *s;
+
+	if (l->conn)
+		conn_end(&l->conn->conn);
+	while ((s = LIST_FIRST(&l->sessions)))
+		link_bind(s, NULL);
+	LIST_REMOVE(l, of_service);
+	free(l);
+}
+
+/* --- time --- */
+
+static uint64_t ms_since(const struct link *l, uint64_t then_ns)
+{
+	uint64_t now_ns = l->gateway->now_ns;
+
+	return now_ns > then_ns ? (now_ns - then_ns) / NS_PER_MS : 0;
+}
+
+/* It is not read on because a client does not read its replies: that one gets an ERR instead from now on. */
+static void choke(struct link *l)
+{
+	struct conn *conn = &l->conn->conn;
+
+	if (!conn->waits_on || ms_since(l, conn->waits_ns) < CHOKE_MS)
+		return;
+	((struct front *)conn->waits_on)->is_choked = true;
+	conn_resume(conn);
+}
+
+static void heartbeat(struct link *l)
+{
+	struct conn *conn = &l->conn->conn;
+	unsigned int due = ms_since(l, conn->read_ns) / l->gateway->p.heartbeat_ms;
+
+	if (conn->waits_in)
+		choke(l);
+	else if (due > PINGS_MAX)
+		conn_end(conn);
+	else if (due > conn->n_pings && !link_send(l, XSR_FRAME_HB_PING, 0, l->token))
+		conn->n_pings = due;
+}
+
+void link_tick(struct link *l)
+{
+	if (l->conn && l->conn->conn.until_tick)
+		conn_resume(&l->conn->conn);
+	if (l->state == LINK_DOWN && l->gateway->now_ns >= l->retry_ns)
+		link_connect(l);
+	else if (l->state == LINK_UP)
+		heartbeat(l);
+	else if (l->state != LINK_DOWN && ms_since(l, l->state_ns) > l->gateway->p.reconnect_max_ms)
+		conn_end(&l->conn->conn);
+}
