@@ -280,29 +280,70 @@ static void run_begin(struct run *r)
 	}
 }
 
+/* Worker 0 is drained; the others hold new sessions, and are asked to settle. */
+static void drain_until_settle(struct run *r)
+{
+	const struct change change = { .kind = CHANGE_DRAIN, .done = change_is_done, .arg = r };
+	unsigned int i;
+
+	run_begin(r);
+	assert_int_equal(membership_change(&r->control.c, &change), 0);
+	for (i = 0; i < 1000 && !worker_is_asked(r, 1, MAIL_SETTLE); i++) {
+		workers_poll(r);
+		lanes_step(r);
+		fake_control_turn(&r->control, true);
+	}
+	assert_true(worker_is_asked(r, 1, MAIL_SETTLE));
+}
+
+static void settled_say(struct run *r, uint64_t token)
+{
+	const struct mail mail = { .type = MAIL_SETTLED, .token = token };
+	unsigned int i;
+
+	for (i = 0; i < r->world.p.n_owners; i++)
+		membership_mail(&r->control.c, i, &mail);
+	membership_step(&r->control.c);
+}
+
 static void late_answer_to_an_earlier_question_does_not_count(void **state)
 {
 	static struct run run;
-	const struct change change = { .kind = CHANGE_DRAIN, .done = change_is_done, .arg = &run };
-	const struct mail late = { .type = MAIL_SETTLED };
-	struct control *c = &run.control.c;
+
+	(void)state;
+	drain_until_settle(&run);
+	settled_say(&run, run.control.c.membership.n_asked - 1);
+	assert_true(TAILQ_EMPTY(&run.control.c.rosters.all)); /* nobody looks for strays yet */
+	assert_true(run_rest(&run));
+	assert_int_equal(n_changed, 1);
+	run_close(&run);
+	under_way = NULL;
+}
+
+/* It hangs, and what it has not read fills its ring. */
+static void worker_that_cannot_be_told_that_the_change_is_over_is_told_later(void **state)
+{
+	static struct run run;
+	const struct mail any = { .type = MAIL_CANCEL, .service = FAKE_SERVICE };
+	struct xsr_worker *worker;
 	unsigned int i;
 
 	(void)state;
-	run_begin(&run);
-	assert_int_equal(membership_change(c, &change), 0);
-	for (i = 0; i < 1000 && !worker_is_asked(&run, 1, MAIL_SETTLE); i++) {
-		workers_poll(&run);
-		lanes_step(&run);
+	drain_until_settle(&run);
+	worker = run.world.workers.at[1];
+	run.world.ledger.strict = false;
+	while (post_mail(&run.world.workers.control, 1, &any))
+		;
+	settled_say(&run, run.control.c.membership.n_asked);
+	for (i = 0; i < 100 && !n_changed; i++) {
+		xsr_worker_poll(run.world.workers.at[0], 0);
 		fake_control_turn(&run.control, true);
+		now_ns += 100 * NS_PER_MS;
 	}
-	assert_true(worker_is_asked(&run, 1, MAIL_SETTLE));
-	for (i = 0; i < run.world.p.n_owners; i++)
-		membership_mail(c, i, &late);
-	membership_step(c);
-	assert_true(TAILQ_EMPTY(&c->rosters.all)); /* nobody looks for strays yet */
-	assert_true(run_rest(&run));
 	assert_int_equal(n_changed, 1);
+	assert_true(worker->fences.adopting);
+	assert_true(run_rest(&run));
+	assert_false(worker->fences.adopting);
 	run_close(&run);
 	under_way = NULL;
 }
@@ -311,6 +352,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(late_answer_to_an_earlier_question_does_not_count),
+		cmocka_unit_test(worker_that_cannot_be_told_that_the_change_is_over_is_told_later),
 		cmocka_unit_test(workers_come_and_leave_and_nothing_is_lost),
 		cmocka_unit_test(slow_workers_come_and_leave_and_nothing_is_lost),
 		cmocka_unit_test(workers_that_hang_for_a_while_come_and_leave_and_nothing_is_lost),

@@ -271,6 +271,7 @@ static enum outcome stage_pinned(struct change_run *run)
 static enum outcome stage_adopt(struct change_run *run)
 {
 	run->adopting = true;
+	run->control->membership.untold &= ~run->spread;
 	return ask(run, run->spread, MAIL_ADOPT, MAIL_ADOPTING);
 }
 
@@ -318,15 +319,25 @@ static enum outcome stage_move(struct change_run *run)
 	return wishes_move(run);
 }
 
-static void adopted_tell(struct change_run *run)
+/* Who has no room for it is told later, and holds what is new until then. */
+static void untold_tell(struct control *c)
 {
 	const struct mail mail = { .type = MAIL_ADOPTED };
-	uint64_t workers = run->control->workers->serving;
+	uint64_t *untold = &c->membership.untold, left;
 
-	if (run->adopting)
-		for (; workers; workers &= workers - 1) /* who does not hear it has the fence's time to end it */
-			post_mail(&run->control->workers->control, __builtin_ctzll(workers), &mail);
+	*untold &= c->workers->serving;
+	for (left = *untold; left; left &= left - 1)
+		if (post_mail(&c->workers->control, __builtin_ctzll(left), &mail))
+			*untold &= ~(left & -left);
+}
+
+static void adopted_tell(struct change_run *run)
+{
+	if (!run->adopting)
+		return;
 	run->adopting = false;
+	run->control->membership.untold = run->control->workers->serving;
+	untold_tell(run->control);
 }
 
 static enum outcome stage_adopted(struct change_run *run)
@@ -561,6 +572,7 @@ int membership_step(struct control *c)
 	struct membership *m = &c->membership;
 	enum outcome outcome = GO_ON;
 
+	untold_tell(c);
 	while (outcome != WAIT && (m->run || !TAILQ_EMPTY(&m->waiting))) {
 		if (!m->run)
 			run_next(c);
@@ -568,7 +580,7 @@ int membership_step(struct control *c)
 		if (outcome == FAIL)
 			run_end(c, *m->run->stages);
 	}
-	return m->run ? STEP_MS : -1;
+	return m->run || m->untold ? STEP_MS : -1;
 }
 
 void membership_stop(struct control *c)

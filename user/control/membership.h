@@ -37,6 +37,7 @@ struct change {
 struct membership {
 	uint64_t spread;	 /* the workers that the `hash` default knows, a bit each */
 	uint64_t n_asked;	 /* questions to workers: the token of the last one */
+	uint64_t untold;	 /* workers that are to hear ADOPTED, a bit each */
 	struct change_run *run;	 /* the one under way */
 	TAILQ_HEAD(, change_run) waiting;
 	bool stopped;
