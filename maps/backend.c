@@ -36,20 +36,19 @@ int backend_get(struct maps *maps, const char *name, struct xsr_backend *out)
 	return -ENOENT;
 }
 
-static int backend_store(struct maps *maps, uint32_t number, const struct xsr_backend *backend)
+int backend_put(struct maps *maps, uint32_t number, const struct xsr_backend *backend)
 {
 	return bpf_map_update_elem(maps->fds[MAPS_BACKENDS], &number, backend, BPF_ANY) ? -errno : 0;
 }
 
-/* A number for *spec among those that are free, or why it cannot be there. `own` does not count. */
-static int free_number(struct maps *maps, const struct xsr_backend *spec, uint32_t own)
+static int free_number(struct maps *maps, const struct xsr_backend *spec)
 {
 	struct xsr_backend b;
 	int found = -ENOSPC;
 	uint32_t i;
 
 	for (i = 1; i < XSR_BACKENDS_MAX; i++) {
-		int ret = i == own ? -ENOENT : backend_at(maps, i, &b);
+		int ret = backend_at(maps, i, &b);
 
 		if (ret == -ENOENT && found < 0)
 			found = i;
@@ -65,19 +64,12 @@ static int free_number(struct maps *maps, const struct xsr_backend *spec, uint32
 
 int backend_add(struct maps *maps, const struct xsr_backend *spec)
 {
-	int number = free_number(maps, spec, 0), ret;
+	int number = free_number(maps, spec), ret;
 
 	if (number < 0)
 		return number;
-	ret = backend_store(maps, number, spec);
+	ret = backend_put(maps, number, spec);
 	return ret ? ret : number;
-}
-
-int backend_update(struct maps *maps, uint32_t number, const struct xsr_backend *spec)
-{
-	int ret = free_number(maps, spec, number);
-
-	return ret < 0 ? ret : backend_store(maps, number, spec);
 }
 
 /* 1 ends the walk: a route leads there. */
@@ -92,14 +84,14 @@ static int routes_look(const struct route_entry *entries, size_t n, void *arg)
 	return 0;
 }
 
-static int routes_user(struct maps *maps, uint32_t number)
+int backend_routed_by(struct maps *maps, uint32_t number, uint64_t but)
 {
 	struct xsr_service s;
 	uint32_t i;
 	int ret;
 
 	for (i = 1; i < XSR_SERVICES_MAX; i++) {
-		if (service_at(maps, i, &s) || s.proto != IPPROTO_TCP)
+		if (but >> i & 1 || service_at(maps, i, &s) || s.proto != IPPROTO_TCP)
 			continue;
 		ret = route_for_each(maps, i, &s, routes_look, &number);
 		if (ret)
@@ -108,15 +100,15 @@ static int routes_user(struct maps *maps, uint32_t number)
 	return 0;
 }
 
-int backend_user(struct maps *maps, uint32_t number, bool routes)
+int backend_named_by(struct maps *maps, uint32_t number, uint64_t but)
 {
 	struct xsr_service s;
 	uint32_t i;
 
 	for (i = 1; i < XSR_SERVICES_MAX; i++)
-		if (!service_at(maps, i, &s) && s.backends >> number & 1)
+		if (!(but >> i & 1) && !service_at(maps, i, &s) && s.backends >> number & 1)
 			return i;
-	return routes ? routes_user(maps, number) : 0;
+	return 0;
 }
 
 int backend_delete(struct maps *maps, const char *name, uint32_t *service)
@@ -126,9 +118,9 @@ int backend_delete(struct maps *maps, const char *name, uint32_t *service)
 
 	if (number < 0)
 		return number;
-	user = backend_user(maps, number, true);
+	user = backend_named_by(maps, number, 0) ?: backend_routed_by(maps, number, 0);
 	if (user < 0)
 		return user;
 	*service = user;
-	return user ? -EBUSY : backend_store(maps, number, &(struct xsr_backend){});
+	return user ? -EBUSY : backend_put(maps, number, &(struct xsr_backend){});
 }

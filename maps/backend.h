@@ -3,8 +3,6 @@
 #ifndef XSR_BACKEND_H
 #define XSR_BACKEND_H
 
-#include <stdbool.h>
-
 #include "maps.h"
 
 /* The backend of that number: 0, -ENOENT if the entry is free, or -errno. */
@@ -19,13 +17,14 @@ int backend_get(struct maps *maps, const char *name, struct xsr_backend *out);
  */
 int backend_add(struct maps *maps, const struct xsr_backend *spec);
 
-/* It is at another address from now on: routers connect to it anew. 0, -EADDRINUSE or -errno. */
-int backend_update(struct maps *maps, uint32_t number, const struct xsr_backend *spec);
+/* Stores the entry as it is, empty to free it, for a caller that knows that it fits the others. 0 or -errno. */
+int backend_put(struct maps *maps, uint32_t number, const struct xsr_backend *backend);
 
-/* 0, -ENOENT, -errno; -EBUSY: *service, which names it or has routes to it. Looks through all routes of TCP services. */
+/* 0, -ENOENT, -errno; -EBUSY: *service names it, or has routes to it. Looks through all routes of TCP services. */
 int backend_delete(struct maps *maps, const char *name, uint32_t *service);
 
-/* The service that names the backend; else one that has routes to it, if such are asked for; 0 = none, or -errno. */
-int backend_user(struct maps *maps, uint32_t number, bool routes);
+/* A service that names the backend, and one that has routes to it; 0 = none, or -errno. Those with a bit in `but` do not count. */
+int backend_named_by(struct maps *maps, uint32_t number, uint64_t but);
+int backend_routed_by(struct maps *maps, uint32_t number, uint64_t but);
 
 #endif /* XSR_BACKEND_H */

@@ -12,6 +12,7 @@ const struct cli_object cli_objects[] = {
 	{ "prog", cmd_prog, "the kernel's program: load, unload, show" },
 	{ "net", cmd_net, "network devices that run it: attach, detach, show" },
 	{ "service", cmd_service, "what is steered, and where the session ID is: add, delete, show" },
+	{ "backend", cmd_backend, "what stands behind TCP services: add, delete, show" },
 	{ "route", cmd_route, "session -> target: add, replace, delete, show, import, export, flush" },
 	{ "session", cmd_session, "sessions of the running router: move, show" },
 	{ "worker", cmd_worker, "workers of the running router: show, add, drain, remove, rebalance" },

@@ -29,7 +29,7 @@ int move_parse(int argc, char **argv, json_t **move, char why[TARGET_WHY_LEN])
 		return why_word(why, "no target: expected %s", "worker N");
 	if (strcmp(argv[1], "worker"))
 		return why_word(why, "target '%.40s': expected worker N", argv[1]);
-	if (target_parse_words(argc - 1, argv + 1, &route, why))
+	if (target_parse_words(argc - 1, argv + 1, NULL, &route, why))
 		return -EINVAL;
 	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)id);
 	*move = json_pack("[s,i]", text, route.target);

@@ -68,6 +68,24 @@ static int change_failed(const struct cli *cli, const struct route_words *w, int
 	}
 }
 
+/* A backend's name is looked up in the instance; everything else that is wrong is said without one. */
+static int target_words(struct cli *cli, int argc, char **argv, const char *verb, struct xsr_route *route)
+{
+	struct target_names names = {};
+	char why[TARGET_WHY_LEN];
+	int ret;
+
+	if (!strcmp(argv[0], "backend") && argc == 2) {
+		if (!cli_maps(cli))
+			return CLI_FAILED;
+		names.backends = cli->maps->backends;
+	}
+	ret = target_parse_words(argc, argv, &names, route, why);
+	if (ret == -ENOENT)
+		return cli_failed(cli, "%s", why);
+	return ret ? cli_usage(cli, "route %s: %s", verb, why) : CLI_OK;
+}
+
 static int route_change(struct cli *cli, int argc, char **argv, const char *verb,
 			int (*change)(struct maps *maps, uint32_t index, const struct xsr_service *service,
 				      uint64_t id, enum xsr_action action, uint16_t target))
@@ -81,11 +99,13 @@ static int route_change(struct cli *cli, int argc, char **argv, const char *verb
 	ret = id_word(cli, argv[1], &w.id);
 	if (ret)
 		return ret;
-	if (target_parse_words(argc - 2, argv + 2, &w.route, why))
-		return cli_usage(cli, "route %s: %s", verb, why);
-	ret = service_word(cli, argv[0], &w);
+	ret = target_words(cli, argc - 2, argv + 2, verb, &w.route);
+	if (!ret)
+		ret = service_word(cli, argv[0], &w);
 	if (ret)
 		return ret;
+	if (target_check(&w.service, &w.route, cli->maps->backends, why))
+		return cli_failed(cli, "%s", why);
 	maps_lock(cli->maps);
 	ret = change(cli->maps, w.index, &w.service, w.id, w.route.action, w.route.target);
 	maps_unlock(cli->maps);
@@ -143,10 +163,10 @@ static int routes_print(const struct route_entry *entries, size_t n, void *arg)
 		if (printer->cli->json)
 			printf("%s{\"service\":\"%s\",\"id\":\"0x%llx\",\"target\":%s,\"generation\":%u}",
 			       printer->first ? "" : separator, printer->service, (unsigned long long)e->id,
-			       target_json(&e->route, text), e->route.generation);
+			       target_json(&e->route, printer->cli->maps->backends, text), e->route.generation);
 		else
 			printf("%s 0x%llx %s generation %u\n", printer->service, (unsigned long long)e->id,
-			       target_text(&e->route, text), e->route.generation);
+			       target_text(&e->route, printer->cli->maps->backends, text), e->route.generation);
 		printer->first = false;
 	}
 	return ferror(stdout) ? -EIO : 0;

@@ -134,8 +134,10 @@ static bool line_is_empty(const char *line, size_t len)
 	return i == len || line[i] == '#';
 }
 
-static int routes_parse(const struct cli *cli, const char *path, const struct text *text, struct routes *routes)
+static int routes_parse(const struct cli *cli, const char *path, const struct text *text,
+			const struct xsr_service *service, struct routes *routes)
 {
+	struct target_names names = { .backends = cli->maps->backends };
 	const char *p = text->data, *end = text->data + text->len;
 	char why[TARGET_WHY_LEN];
 	uint32_t line;
@@ -150,7 +152,8 @@ static int routes_parse(const struct cli *cli, const char *path, const struct te
 				     100.0 * (p - text->data) / text->len);
 		if (!line_is_empty(p, len)) {
 			memset(&e->route, 0, sizeof(e->route));
-			if (target_parse_line(p, len, &e->id, &e->route, why))
+			if (target_parse_line(p, len, &names, &e->id, &e->route, why) ||
+			    target_check(service, &e->route, names.backends, why))
 				return cli_failed(cli, "%s:%u: %s; nothing was imported", path, line, why);
 			if (e->route.action == XSR_ACTION_WORKER)
 				routes->workers |= 1ULL << e->route.target;
@@ -246,7 +249,7 @@ int route_file_import(struct cli *cli, uint32_t index, const struct xsr_service 
 	}
 	ret = routes_open(&routes, text.len) ? cli_failed(cli, "%s: out of memory", path) : CLI_OK;
 	if (!ret)
-		ret = routes_parse(cli, path, &text, &routes);
+		ret = routes_parse(cli, path, &text, service, &routes);
 	cli_progress_end();
 	if (!ret)
 		ret = import_apply(cli, index, service, path, &text, &routes);
@@ -260,27 +263,33 @@ int route_file_import(struct cli *cli, uint32_t index, const struct xsr_service 
 	return ret;
 }
 
+struct lines {
+	const struct xsr_backend *backends;
+	size_t n_done;
+};
+
 static int lines_print(const struct route_entry *entries, size_t n, void *arg)
 {
-	size_t *n_done = arg, i;
+	struct lines *lines = arg;
+	size_t i;
 
 	for (i = 0; i < n; i++) {
 		char text[TARGET_TEXT_LEN];
 
-		printf("0x%llx %s\n", (unsigned long long)entries[i].id, target_text(&entries[i].route, text));
+		printf("0x%llx %s\n", (unsigned long long)entries[i].id, target_text(&entries[i].route, lines->backends, text));
 	}
-	*n_done += n;
+	lines->n_done += n;
 	if (!isatty(STDOUT_FILENO))
-		cli_progress("exporting: %zu routes", *n_done);
+		cli_progress("exporting: %zu routes", lines->n_done);
 	return ferror(stdout) ? -EIO : 0;
 }
 
 int route_file_export(struct cli *cli, uint32_t index, const struct xsr_service *service)
 {
-	size_t n = 0;
+	struct lines lines = { .backends = cli->maps->backends };
 	int ret;
 
-	ret = route_for_each(cli->maps, index, service, lines_print, &n);
+	ret = route_for_each(cli->maps, index, service, lines_print, &lines);
 	if (!ret && fflush(stdout))
 		ret = -errno;
 	cli_progress_end();

@@ -2,26 +2,53 @@
 #include "service.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "backend.h"
 #include "cli.h"
 #include "counter.h"
 #include "names.h"
 #include "profile.h"
 #include "service_spec.h"
+#include "stream.h"
+#include "stream_json.h"
 
-#define ADD_USAGE "NAME udp|tcp ADDR:PORT id RULE [default ACTION] [stamp off|on|N] [dense N] [node N]"
+#define ADD_USAGE                                                                                                  \
+	"NAME udp|tcp ADDR:PORT id RULE [default ACTION] [stamp off|on|N] [dense N] [node N] [mode MODE]"          \
+	" [backends NAME,...] [frame_max N]"
+
+/* A service as the words of the command line have it. */
+struct words {
+	struct service_spec spec;
+	const char *backends[XSR_BACKENDS_MAX];
+};
+
+/* Cuts "one,two" up, in place. */
+static int backends_split(const struct cli *cli, char *list, struct words *w)
+{
+	w->spec.backends = w->backends;
+	while (list) {
+		if (w->spec.n_backends == XSR_BACKENDS_MAX - 1)
+			return cli_usage(cli, "service add: more than %d backends", XSR_BACKENDS_MAX - 1);
+		w->backends[w->spec.n_backends++] = strsep(&list, ",");
+	}
+	return CLI_OK;
+}
 
 /* The words behind the address: keyword and value, each at most once. */
-static int words_parse(const struct cli *cli, int argc, char **argv, struct service_spec *spec)
+static int words_parse(const struct cli *cli, int argc, char **argv, struct words *out)
 {
+	struct service_spec *spec = &out->spec;
+	const char *backends = NULL;
 	const struct {
 		const char *keyword;
 		const char **value;
 	} words[] = {
 		{ "id", &spec->id },	   { "default", &spec->default_action }, { "stamp", &spec->stamp },
-		{ "dense", &spec->dense }, { "node", &spec->node },
+		{ "dense", &spec->dense }, { "node", &spec->node },		  { "mode", &spec->mode },
+		{ "backends", &backends }, { "frame_max", &spec->frame_max },
 	};
 	unsigned int w;
 	int i;
@@ -37,6 +64,23 @@ static int words_parse(const struct cli *cli, int argc, char **argv, struct serv
 		if (*words[w].value)
 			return cli_usage(cli, "service add: '%s' is given twice", argv[i]);
 		*words[w].value = argv[i + 1];
+	}
+	return backends_split(cli, (char *)backends, out);
+}
+
+/* Names -> numbers. The caller holds maps_lock(). */
+static int backends_find(struct cli *cli, const struct service_spec *spec, struct xsr_service *service)
+{
+	struct xsr_backend backend;
+	unsigned int i;
+	int number;
+
+	service->backends = 0;
+	for (i = 0; i < spec->n_backends; i++) {
+		number = backend_get(cli->maps, spec->backends[i], &backend);
+		if (number < 0)
+			return cli_failed(cli, "no backend '%s'; see: xsr backend show", spec->backends[i]);
+		service->backends |= 1ULL << number;
 	}
 	return CLI_OK;
 }
@@ -64,30 +108,40 @@ static int add_failed(struct cli *cli, const struct xsr_service *service, int re
 	}
 }
 
+static int add_locked(struct cli *cli, const struct service_spec *spec, struct xsr_service *service)
+{
+	int ret = backends_find(cli, spec, service);
+
+	if (ret)
+		return ret;
+	ret = service_add(cli->maps, service);
+	return ret < 0 ? add_failed(cli, service, ret) : CLI_OK;
+}
+
 static int service_add_cmd(struct cli *cli, int argc, char **argv)
 {
-	struct service_spec spec = {};
+	struct words words = {};
+	struct xsr_service service = {};
 	char why[SERVICE_WHY_LEN];
-	struct xsr_service service;
 	int ret;
 
 	if (argc < 5)
 		return cli_usage(cli, "service add: expected %s", ADD_USAGE);
-	spec.name = argv[0];
-	spec.protocol = argv[1];
-	spec.address = argv[2];
-	if (words_parse(cli, argc - 3, argv + 3, &spec))
+	words.spec.name = argv[0];
+	words.spec.protocol = argv[1];
+	words.spec.address = argv[2];
+	if (words_parse(cli, argc - 3, argv + 3, &words))
 		return CLI_USAGE;
-	if (!spec.id)
+	if (!words.spec.id)
 		return cli_usage(cli, "service add: no rule; expected %s", ADD_USAGE);
-	if (service_spec_parse(&spec, &service, why))
+	if (service_spec_parse(&words.spec, &service, why))
 		return cli_usage(cli, "%s", why);
 	if (!cli_maps(cli))
 		return CLI_FAILED;
 	maps_lock(cli->maps);
-	ret = service_add(cli->maps, &service);
+	ret = add_locked(cli, &words.spec, &service);
 	maps_unlock(cli->maps);
-	return ret < 0 ? add_failed(cli, &service, ret) : CLI_OK;
+	return ret;
 }
 
 static int service_delete_cmd(struct cli *cli, int argc, char **argv)
@@ -125,7 +179,7 @@ static json_t *counters_json(const struct xsr_counters *counters)
 	return o;
 }
 
-static json_t *service_json(const struct xsr_service *s, const struct xsr_counters *counters)
+static json_t *datagrams_json(const struct xsr_service *s, const struct xsr_counters *counters)
 {
 	char address[SERVICE_ADDRESS_LEN], stamp[16];
 
@@ -135,32 +189,98 @@ static json_t *service_json(const struct xsr_service *s, const struct xsr_counte
 			 (json_int_t)counter_sum(counters), "counters", counters_json(counters));
 }
 
-static void service_print(const struct xsr_service *s, const struct xsr_counters *counters)
+static void dense_print(const struct xsr_service *s)
+{
+	if (s->dense_len)
+		printf(" dense %u node %u", s->dense_len, s->node);
+}
+
+static void datagrams_print(const struct xsr_service *s, const struct xsr_counters *counters)
 {
 	char address[SERVICE_ADDRESS_LEN], stamp[16];
 
 	printf("%s udp %s id %s default %s stamp %s", s->name, service_address(s, address), s->rule,
 	       action_name(s->default_action), stamp_text(s, stamp));
-	if (s->dense_len)
-		printf(" dense %u node %u", s->dense_len, s->node);
+	dense_print(s);
 	printf("  messages %llu\n", (unsigned long long)counter_sum(counters));
+}
+
+static int datagrams_show(struct cli *cli, uint32_t index, const struct xsr_service *s, json_t *list)
+{
+	struct xsr_counters counters;
+	int ret = counter_read(cli->maps, index, &counters);
+
+	if (ret)
+		return ret;
+	if (cli->json)
+		json_array_append_new(list, datagrams_json(s, &counters));
+	else
+		datagrams_print(s, &counters);
+	return 0;
+}
+
+static json_t *stream_json(const struct maps *maps, uint32_t index, const struct xsr_service *s,
+			   const struct xsr_stream_counters *counters)
+{
+	char address[SERVICE_ADDRESS_LEN];
+	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:i}", "service", s->name, "protocol", "tcp", "address",
+			      service_address(s, address), "id", s->rule, "default", action_name(s->default_action), "dense",
+			      (json_int_t)s->dense_len, "node", s->node);
+
+	stream_json_add(maps, index, s, o);
+	json_object_set_new(o, "counters", stream_counters_json(counters));
+	return o;
+}
+
+static void mode_print(const struct maps *maps, uint32_t index, const struct xsr_service *s)
+{
+	const char *why, *active = stream_mode_active(maps, index, &why);
+
+	printf(" mode %s active %s", stream_mode_name(s->mode), active ?: "-");
+	if (why)
+		printf(" (%s)", why);
+}
+
+static void stream_print(const struct maps *maps, uint32_t index, const struct xsr_service *s,
+			 const struct xsr_stream_counters *counters)
+{
+	char address[SERVICE_ADDRESS_LEN], backends[STREAM_BACKENDS_LEN];
+
+	printf("%s tcp %s id %s default %s", s->name, service_address(s, address), s->rule, action_name(s->default_action));
+	mode_print(maps, index, s);
+	if (s->backends)
+		printf(" backends %s", stream_backends_text(maps, s, backends));
+	if (s->frame_max)
+		printf(" frame_max %u", s->frame_max);
+	dense_print(s);
+	printf("  connections %llu sessions %llu requests %llu replies %llu\n",
+	       (unsigned long long)counters->n[XSR_STREAM_STAT_CONNECTIONS],
+	       (unsigned long long)counters->n[XSR_STREAM_STAT_SESSIONS],
+	       (unsigned long long)counters->n[XSR_STREAM_STAT_REQUESTS],
+	       (unsigned long long)counters->n[XSR_STREAM_STAT_REPLIES]);
+}
+
+static int stream_show(struct cli *cli, uint32_t index, const struct xsr_service *s, json_t *list)
+{
+	struct xsr_stream_counters counters;
+
+	stream_sum(cli->maps, index, &counters);
+	if (cli->json)
+		json_array_append_new(list, stream_json(cli->maps, index, s, &counters));
+	else
+		stream_print(cli->maps, index, s, &counters);
+	return 0;
 }
 
 static int service_show_one(struct cli *cli, uint32_t index, json_t *list)
 {
-	struct xsr_counters counters;
 	struct xsr_service service;
 	int ret = service_at(cli->maps, index, &service);
 
-	if (!ret)
-		ret = counter_read(cli->maps, index, &counters);
 	if (ret)
 		return ret;
-	if (cli->json)
-		json_array_append_new(list, service_json(&service, &counters));
-	else
-		service_print(&service, &counters);
-	return 0;
+	return service.proto == IPPROTO_TCP ? stream_show(cli, index, &service, list) :
+					      datagrams_show(cli, index, &service, list);
 }
 
 static int service_show(struct cli *cli, int argc, char **argv)
@@ -202,7 +322,7 @@ static int service_rules(struct cli *cli, int argc, char **argv)
 
 static const struct cli_verb verbs[] = {
 	{ "add", service_add_cmd, ADD_USAGE,
-	  "ADDR may be 0.0.0.0 (any IPv4) or [::] (any); ACTION is pass, drop or hash; see: service rules" },
+	  "ADDR may be 0.0.0.0 (any IPv4) or [::] (any); ACTION is pass, drop or hash; see: service rules; of tcp alone: backends, and MODE epoll, frames, splice, relay or local" },
 	{ "delete", service_delete_cmd, "NAME", "with its routes" },
 	{ "show", service_show, "[NAME]", "services and their messages" },
 	{ "rules", service_rules, "", "the rules that find a session ID", .for_anyone = true },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include "counter.h"
 #include "names.h"
 #include "socket.h"
+#include "stream.h"
+#include "stream_json.h"
 #include "worker_json.h"
 
 /* All counters at one moment. */
@@ -18,16 +21,20 @@ struct sample {
 	struct xsr_counters counters; /* of the hook on devices */
 	struct xsr_counters choices;  /* of the hook on sockets */
 	struct xsr_worker_counters workers[XSR_WORKERS_MAX];
+	struct xsr_stream_counters streams[XSR_SERVICES_MAX]; /* of TCP services, all workers together */
 	double time_s;
 };
 
 static int sample_take(struct maps *maps, struct sample *sample)
 {
 	struct timespec now;
+	uint32_t i;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	sample->time_s = now.tv_sec + now.tv_nsec / 1e9;
 	memcpy(sample->workers, maps->workers, sizeof(sample->workers));
+	for (i = 0; i < XSR_SERVICES_MAX; i++)
+		stream_sum(maps, i, &sample->streams[i]);
 	return counter_read_all(maps, &sample->counters) ?:
 	       choice_read_all(maps, &sample->choices);
 }
@@ -44,11 +51,11 @@ static json_t *counters_json(const struct xsr_counters *counters)
 
 static int sample_json(const struct cli *cli, const struct sample *sample)
 {
-	return cli_json_object(cli, json_pack("{s:o,s:I,s:o,s:I,s:o}", "counters", counters_json(&sample->counters),
+	return cli_json_object(cli, json_pack("{s:o,s:I,s:o,s:I,s:o,s:o}", "counters", counters_json(&sample->counters),
 					      "messages", (json_int_t)counter_sum(&sample->counters), "socket_counters",
 					      counters_json(&sample->choices), "socket_messages",
 					      (json_int_t)counter_sum(&sample->choices), "workers",
-					      workers_json(cli->maps)));
+					      workers_json(cli->maps), "streams", streams_json(cli->maps)));
 }
 
 static double rate(uint64_t now, uint64_t before, double seconds)
@@ -92,7 +99,18 @@ static void worker_row(int number, const struct xsr_worker_counters *now, const 
 	printf("\n");
 }
 
-static void sample_print(const struct sample *now, const struct sample *before)
+static void stream_print(const struct xsr_service *service, const struct xsr_stream_counters *now,
+			 const struct xsr_stream_counters *before, double seconds)
+{
+	int i;
+
+	printf("\n%-24s %16s %14s\n", service->name, "tcp", seconds > 0 ? "per second" : "");
+	for (i = 0; i < XSR_STREAM_STAT_MAX; i++)
+		if (now->n[i] || i < STREAM_STAT_FIRST_TOTAL)
+			counter_row(stream_stat_name(i), now->n[i], before->n[i], i < STREAM_STAT_FIRST_TOTAL ? 0 : seconds);
+}
+
+static void sample_print(const struct maps *maps, const struct sample *now, const struct sample *before)
 {
 	double seconds = now->time_s - before->time_s;
 	bool titled = false;
@@ -111,6 +129,9 @@ static void sample_print(const struct sample *now, const struct sample *before)
 		titled = true;
 		worker_row(i, &now->workers[i], &before->workers[i], seconds);
 	}
+	for (i = 1; i < XSR_SERVICES_MAX; i++)
+		if (maps->services[i].proto == IPPROTO_TCP)
+			stream_print(&maps->services[i], &now->streams[i], &before->streams[i], seconds);
 	fflush(stdout);
 }
 
@@ -145,7 +166,7 @@ static int stats_watch(struct cli *cli, double seconds)
 		if (cli->json)
 			ret = sample_json(cli, now);
 		else
-			sample_print(now, before);
+			sample_print(cli->maps, now, before);
 		i++;
 	} while (!ret && !ferror(stdout) && wait_signal(&signals, seconds));
 	return ret;
@@ -171,7 +192,7 @@ static int stats_show(struct cli *cli, int argc, char **argv)
 		return cli_failed(cli, "cannot read the counters: %s", strerror(-ret));
 	if (cli->json)
 		return sample_json(cli, &sample);
-	sample_print(&sample, &sample);
+	sample_print(cli->maps, &sample, &sample);
 	return CLI_OK;
 }
 
@@ -183,11 +204,14 @@ static int stats_names(struct cli *cli, int argc, char **argv)
 		return cli_usage(cli, "stats names: unexpected '%s'", argv[0]);
 	for (i = 0; i < XSR_STAT_MAX; i++)
 		printf("%-24s %s\n", stat_name(i), stat_meaning(i));
+	printf("\nof TCP services:\n");
+	for (i = 0; i < XSR_STREAM_STAT_MAX; i++)
+		printf("%-24s %s\n", stream_stat_name(i), stream_stat_meaning(i));
 	return CLI_OK;
 }
 
 static const struct cli_verb verbs[] = {
-	{ "show", stats_show, "[--watch SECONDS]", "counters that are not zero, and the workers; live with --watch" },
+	{ "show", stats_show, "[--watch SECONDS]", "counters that are not zero, workers, TCP services; live with --watch" },
 	{ "names", stats_names, "", "every counter and what it means", .for_anyone = true },
 	{},
 };

@@ -114,7 +114,7 @@ static int worker_vacate(struct cli *cli, int argc, char **argv, const char *ver
 
 	if (argc != 1)
 		return cli_usage(cli, "worker %s: expected N", verb);
-	if (target_parse_words(2, (char *[]){ "worker", argv[0] }, &route, why))
+	if (target_parse_words(2, (char *[]){ "worker", argv[0] }, NULL, &route, why))
 		return cli_usage(cli, "%s", why);
 	snprintf(command, sizeof(command), "worker %s", verb);
 	return moves_ask(cli, NULL, json_pack("{s:s,s:i}", "command", command, "worker", route.target));

@@ -242,6 +242,9 @@ static int gateways_begin(struct run *c)
 static void services_log(const struct reconcile_result *r)
 {
 	log_info("services: %u added, %u changed, %u deleted", r->n_added, r->n_changed, r->n_deleted);
+	if (r->n_backends_added + r->n_backends_changed + r->n_backends_deleted)
+		log_info("backends: %u added, %u changed, %u deleted", r->n_backends_added, r->n_backends_changed,
+			 r->n_backends_deleted);
 }
 
 static int services_open(struct run *c)

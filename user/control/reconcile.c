@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend_plan.h"
+#include "names.h"
 #include "route.h"
 #include "service.h"
 #include "socket.h"
@@ -29,29 +31,86 @@ static bool same_identity(const struct xsr_service *a, const struct xsr_service 
 
 static bool same_policy(const struct xsr_service *a, const struct xsr_service *b)
 {
-	return a->default_action == b->default_action && a->stamp_interval == b->stamp_interval;
+	return a->default_action == b->default_action && a->stamp_interval == b->stamp_interval &&
+	       a->backends == b->backends && a->mode == b->mode && a->frame_max == b->frame_max;
 }
 
-/* Everything that can be known before something is changed. */
-static int services_check(struct maps *maps, const struct config *new, char why[CONFIG_WHY_LEN])
+/* Under way; why has the sentence of what went wrong. */
+struct reconciling {
+	struct maps *maps;
+	const struct config *old, *new;
+	struct backend_plan backends;
+	struct reconcile_result *result;
+	char *why;
+};
+
+/* The configuration's i-th service, as the table is to have it. */
+static struct xsr_service service_wanted(const struct reconciling *r, unsigned int i)
 {
-	struct xsr_service has;
-	unsigned int i;
+	struct xsr_service want = r->new->services[i];
 
-	for (i = 0; i < new->n_services; i++) {
-		const struct xsr_service *want = &new->services[i];
+	want.backends = backend_plan_mask(&r->backends, want.backends);
+	return want;
+}
 
-		if (service_get(maps, want->name, &has) < 0 || same_identity(want, &has))
-			continue;
-		snprintf(why, CONFIG_WHY_LEN,
-			 "service '%s' exists with another address, rule, dense or node; delete it first (its routes go with it): xsr service delete %s",
+static int service_check(const struct reconciling *r, const struct xsr_service *want, const struct xsr_service *has)
+{
+	if (!same_identity(want, has)) {
+		snprintf(r->why, CONFIG_WHY_LEN,
+			 "service '%s' exists with another protocol, address, rule, dense or node; delete it first (its routes go with it): xsr service delete %s",
 			 want->name, want->name);
 		return -EEXIST;
+	}
+	if (r->old && want->mode != has->mode) {
+		snprintf(r->why, CONFIG_WHY_LEN,
+			 "service '%s': its mode is read at the start only: expected %s as before, or a restart", want->name,
+			 stream_mode_name(has->mode));
+		return -EBUSY;
 	}
 	return 0;
 }
 
-static int service_failed(const struct xsr_service *s, int ret, char why[CONFIG_WHY_LEN])
+/* Services that the table has: those that get their backends from the file, or go, and of them those that go; a bit each. */
+static void services_mark(const struct reconciling *r, uint64_t *renamed, uint64_t *gone)
+{
+	struct xsr_service has;
+	unsigned int i;
+	int index;
+
+	*renamed = *gone = 0;
+	for (i = 0; r->old && i < r->old->n_services; i++) {
+		index = service_get(r->maps, r->old->services[i].name, &has);
+		if (index > 0 && !config_find(r->new, has.name))
+			*gone |= 1ULL << index;
+	}
+	for (i = 0; i < r->new->n_services; i++) {
+		index = service_get(r->maps, r->new->services[i].name, &has);
+		if (index > 0)
+			*renamed |= 1ULL << index;
+	}
+	*renamed |= *gone;
+}
+
+/* Everything that can be known before something is changed. */
+static int all_check(struct reconciling *r)
+{
+	uint64_t renamed, gone;
+	struct xsr_service has;
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < r->new->n_services && !ret; i++)
+		if (service_get(r->maps, r->new->services[i].name, &has) > 0)
+			ret = service_check(r, &r->new->services[i], &has);
+	if (!ret)
+		ret = backend_plan_make(&r->backends, r->maps, r->old, r->new, r->why);
+	if (ret)
+		return ret;
+	services_mark(r, &renamed, &gone);
+	return backend_plan_check(&r->backends, r->maps, renamed, gone, r->why);
+}
+
+static int service_failed(const struct reconciling *r, const struct xsr_service *s, int ret)
 {
 	const char *text = ret == -EADDRINUSE ? "another service has its address and port" :
 			   ret == -ENOSPC     ? "the table of services is full" :
@@ -59,88 +118,118 @@ static int service_failed(const struct xsr_service *s, int ret, char why[CONFIG_
 			   ret == -ENOBUFS    ? "the dense table has no room for it; ask for fewer, or: prog load dense N" :
 						strerror(-ret);
 
-	snprintf(why, CONFIG_WHY_LEN, "service '%s': %s", s->name, text);
+	snprintf(r->why, CONFIG_WHY_LEN, "service '%s': %s", s->name, text);
 	return ret;
 }
 
 /* Adds what is missing; on failure takes back what it added. */
-static int services_add(struct maps *maps, const struct config *new, struct reconcile_result *result,
-			char why[CONFIG_WHY_LEN])
+static int services_add(struct reconciling *r)
 {
 	bool added[XSR_SERVICES_MAX] = {};
 	struct xsr_service has;
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < new->n_services && ret >= 0; i++) {
-		if (service_get(maps, new->services[i].name, &has) > 0)
+	for (i = 0; i < r->new->n_services && ret >= 0; i++) {
+		const struct xsr_service want = service_wanted(r, i);
+
+		if (service_get(r->maps, want.name, &has) > 0)
 			continue;
-		ret = service_add(maps, &new->services[i]);
+		ret = service_add(r->maps, &want);
 		added[i] = ret > 0;
-		result->n_added += added[i];
+		r->result->n_added += added[i];
 		if (ret < 0)
-			service_failed(&new->services[i], ret, why);
+			service_failed(r, &want, ret);
 	}
-	for (i = 0; ret < 0 && i < new->n_services; i++)
+	for (i = 0; ret < 0 && i < r->new->n_services; i++)
 		if (added[i])
-			service_delete(maps, new->services[i].name);
+			service_delete(r->maps, r->new->services[i].name);
 	return ret < 0 ? ret : 0;
 }
 
-static int services_change(struct maps *maps, const struct config *new, struct reconcile_result *result,
-			   char why[CONFIG_WHY_LEN])
+static int services_change(struct reconciling *r)
 {
 	struct xsr_service has;
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < new->n_services; i++) {
-		int index = service_get(maps, new->services[i].name, &has);
+	for (i = 0; i < r->new->n_services; i++) {
+		const struct xsr_service want = service_wanted(r, i);
+		int index = service_get(r->maps, want.name, &has);
 
-		if (index < 0 || same_policy(&new->services[i], &has))
+		if (index < 0 || same_policy(&want, &has))
 			continue;
-		ret = service_update(maps, index, &new->services[i]);
+		ret = service_update(r->maps, index, &want);
 		if (ret)
-			return service_failed(&new->services[i], ret, why);
-		result->n_changed++;
+			return service_failed(r, &want, ret);
+		r->result->n_changed++;
 	}
 	return 0;
 }
 
-static int services_delete(struct maps *maps, const struct config *old, const struct config *new,
-			   struct reconcile_result *result, char why[CONFIG_WHY_LEN])
+static int services_delete(struct reconciling *r)
 {
 	unsigned int i;
 	int ret;
 
-	for (i = 0; old && i < old->n_services; i++) {
-		if (config_find(new, old->services[i].name))
+	for (i = 0; r->old && i < r->old->n_services; i++) {
+		const struct xsr_service *s = &r->old->services[i];
+
+		if (config_find(r->new, s->name))
 			continue;
-		ret = service_delete(maps, old->services[i].name);
+		ret = service_delete(r->maps, s->name);
 		if (ret && ret != -ENOENT)
-			return service_failed(&old->services[i], ret, why);
-		result->n_deleted++;
+			return service_failed(r, s, ret);
+		r->result->n_deleted++;
 	}
 	return 0;
+}
+
+static int backends_failed(const struct reconciling *r, int ret)
+{
+	if (ret)
+		snprintf(r->why, CONFIG_WHY_LEN, "cannot write the table of backends: %s", strerror(-ret));
+	return ret;
+}
+
+/* Backends are there before a service names them, and go after the last that did. */
+static int all_change(struct reconciling *r)
+{
+	int ret = backends_failed(r, backend_plan_begin(&r->backends, r->maps));
+
+	if (!ret)
+		ret = services_add(r);
+	if (ret) {
+		backend_plan_undo(&r->backends, r->maps);
+		return ret;
+	}
+	ret = services_change(r);
+	if (!ret)
+		ret = services_delete(r);
+	if (!ret)
+		ret = backends_failed(r, backend_plan_end(&r->backends, r->maps));
+	return ret;
 }
 
 int reconcile_services(struct maps *maps, const struct config *old, const struct config *new,
 		       struct reconcile_result *result, char why[CONFIG_WHY_LEN])
 {
+	struct reconciling r = { .maps = maps, .old = old, .new = new, .result = result, .why = why };
 	int ret;
 
 	memset(result, 0, sizeof(*result));
 	ret = maps_lock(maps);
-	if (ret)
+	if (ret) {
+		snprintf(why, CONFIG_WHY_LEN, "cannot lock the tables: %s", strerror(-ret));
 		return ret;
-	ret = services_check(maps, new, why);
+	}
+	ret = all_check(&r);
 	if (!ret)
-		ret = services_add(maps, new, result, why);
-	if (!ret)
-		ret = services_change(maps, new, result, why);
-	if (!ret)
-		ret = services_delete(maps, old, new, result, why);
+		ret = all_change(&r);
 	maps_unlock(maps);
+	result->n_backends_added = r.backends.n_added;
+	result->n_backends_changed = r.backends.n_changed;
+	result->n_backends_deleted = r.backends.n_deleted;
 	return ret;
 }
 

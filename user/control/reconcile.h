@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The services that a configuration wants, and those that the instance has. */
+/* The services and backends that a configuration wants, and those that the instance has. */
 #ifndef XSR_RECONCILE_H
 #define XSR_RECONCILE_H
 
@@ -7,12 +7,13 @@
 #include "maps.h"
 
 struct reconcile_result {
-	unsigned int n_added, n_changed, n_deleted;
+	unsigned int n_added, n_changed, n_deleted; /* services */
+	unsigned int n_backends_added, n_backends_changed, n_backends_deleted;
 };
 
 /*
- * Brings the instance's services to what `new` says: adds what is missing, changes
- * default and stamp in place, deletes those that `old` (NULL at start) had and `new` has not; others, added
+ * Brings the instance's services and backends to what `new` says: adds what is missing, changes in place whatever routes do not
+ * depend on (a service's mode at the start only), deletes those that `old` (NULL at start) had and `new` has not; others, added
  * by hand, stay. All or nothing: 0, or -errno with one sentence in `why`
  * and everything as it was. Routes of services that stay are not touched.
  */
