@@ -92,6 +92,23 @@ static void session_that_nobody_has_waits_for_the_lock(void **state)
 	assert_true(handoffs_idle(handoffs));
 }
 
+static void session_that_nobody_has_moves_again_at_once(void **state)
+{
+	const struct handoff_wish wishes[] = {
+		{ .id = ID, .service = FAKE_SERVICE, .worker = RUNS, .from = HANDOFF_FROM_OWNER },
+		{ .id = ID, .service = FAKE_SERVICE, .worker = RUNS + 1, .from = HANDOFF_FROM_OWNER },
+	};
+
+	(void)state;
+	flock(lock_fd, LOCK_UN);
+	handoffs_workers(handoffs, 0, 3 << RUNS);
+	assert_int_equal(handoffs_move(handoffs, wishes, 2, NULL, on_done, NULL), 0);
+	assert_int_equal(handoffs_step(handoffs), 0);
+	handoffs_step(handoffs);
+	assert_int_equal(report.n_moved, 2);
+	assert_int_equal(route_owner(maps, FAKE_SERVICE, ID), RUNS + 1);
+}
+
 static void lock_that_is_kept_is_not_waited_for_without_end(void **state)
 {
 	(void)state;
@@ -110,6 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(session_that_nobody_has_waits_for_the_lock),
+		TEST(session_that_nobody_has_moves_again_at_once),
 		TEST(lock_that_is_kept_is_not_waited_for_without_end),
 	};
 

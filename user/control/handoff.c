@@ -537,6 +537,12 @@ void handoffs_mail(struct handoffs *h, const struct mail *mail)
 		handoff_end(h, o, "the new owner waited too long to be sent its messages: nothing was changed");
 }
 
+/* Some have ended, and the next of their session has its turn. */
+static bool more_can_begin(const struct handoffs *h)
+{
+	return !h->paused && !TAILQ_EMPTY(&h->phases[PHASE_TO_BEGIN]);
+}
+
 int handoffs_step(struct handoffs *h)
 {
 	h->now_ns = h->p.clock_ns();
@@ -553,5 +559,5 @@ int handoffs_step(struct handoffs *h)
 	overdue_end(h, PHASE_TO_GIVE);
 	overdue_end(h, PHASE_GIVING);
 	moves_report(h);
-	return TAILQ_EMPTY(&h->moves) ? -1 : STEP_MS;
+	return TAILQ_EMPTY(&h->moves) ? -1 : more_can_begin(h) ? 0 : STEP_MS;
 }
