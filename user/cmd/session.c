@@ -22,8 +22,6 @@ static int move_one(struct cli *cli, int argc, char **argv)
 	json_t *move;
 	int ret = move_parse(argc - 1, argv + 1, &move, why);
 
-	if (ret == -EOPNOTSUPP)
-		return cli_failed(cli, "session move: %s", why);
 	if (ret)
 		return cli_usage(cli, "session move: %s", why);
 	if (service_check(cli, argv[0])) {
@@ -40,7 +38,7 @@ static int session_move(struct cli *cli, int argc, char **argv)
 		return service_check(cli, argv[0]) ? CLI_FAILED : move_file(cli, argv[0], argv[1]);
 	if (argc == 4)
 		return move_one(cli, argc, argv);
-	return cli_usage(cli, "session move: expected SERVICE ID worker N, or SERVICE FILE|-");
+	return cli_usage(cli, "session move: expected SERVICE ID worker N | backend NAME, or SERVICE FILE|-");
 }
 
 /* Sessions are printed as they come: a million of them are never held at once. */
@@ -173,8 +171,8 @@ static int session_show(struct cli *cli, int argc, char **argv)
 }
 
 static const struct cli_verb verbs[] = {
-	{ "move", session_move, "SERVICE ID worker N | SERVICE FILE|-",
-	  "with their state, and without losing a message; lines of 'ID worker N' as they come" },
+	{ "move", session_move, "SERVICE ID worker N | SERVICE ID backend NAME | SERVICE FILE|-",
+	  "with their state, and without losing a message; lines of 'ID worker N' or 'ID backend NAME' as they come" },
 	{ "show", session_show, "[SERVICE [ID]]", "sessions that the workers of the running router know" },
 	{},
 };

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The commands of the control socket: a row at the end, and a function that checks the request and starts it. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
+#include "backend.h"
 #include "conductor.h"
 #include "service.h"
 #include "service_spec.h"
@@ -30,6 +32,14 @@ static uint32_t service_read(struct control *c, struct command *cmd, const json_
 		return 0;
 	}
 	return index;
+}
+
+/* False after an error was answered. */
+static bool has_workers(const struct control *c, struct command *cmd)
+{
+	if (!c->handoffs)
+		command_fail(cmd, "this router serves TCP services only");
+	return c->handoffs;
 }
 
 static bool id_read(const json_t *value, uint64_t *id)
@@ -65,6 +75,42 @@ static void moves_progress(const struct handoff_report *report, void *arg)
 static void moves_done(const struct handoff_report *report, void *arg)
 {
 	command_done(arg, report_json(report));
+}
+
+/* 0, or the place of the first that is wrong + 1. */
+static size_t stream_wishes_read(struct control *c, const json_t *moves, uint32_t service, struct stream_wish *wishes)
+{
+	struct xsr_backend backend;
+	const json_t *move;
+	size_t i;
+
+	json_array_foreach(moves, i, move) {
+		const char *name = json_string_value(json_array_get(move, 1));
+		int number = name ? backend_get(c->maps, name, &backend) : -ENOENT;
+
+		wishes[i] = (struct stream_wish){ .service = service, .backend = number };
+		if (json_array_size(move) != 2 || !id_read(json_array_get(move, 0), &wishes[i].id) || number <= 0 ||
+		    !(c->maps->services[service].backends >> number & 1))
+			return i + 1;
+	}
+	return 0;
+}
+
+static void stream_move(struct control *c, struct command *cmd, const json_t *moves, uint32_t service)
+{
+	size_t n = json_array_size(moves), wrong;
+	struct stream_wish *wishes = calloc(n, sizeof(*wishes));
+	int ret = -ENOMEM;
+
+	wrong = wishes ? stream_wishes_read(c, moves, service, wishes) : 0;
+	if (wishes && !wrong)
+		ret = stream_moves_begin(c->streams, wishes, n, moves_progress, moves_done, cmd);
+	if (wrong)
+		command_fail(cmd, "`moves`, the %zu. one: expected [ID, backend], as [\"0x2a\", \"b\"], with a backend of the service",
+			     wrong);
+	else if (ret)
+		command_fail(cmd, "%s", ret == -ESHUTDOWN ? "the router is stopping" : strerror(-ret));
+	free(wishes);
 }
 
 /* 0, or the place of the first that is wrong + 1. */
@@ -106,6 +152,12 @@ static void session_move(struct control *c, struct command *cmd, const json_t *r
 		command_fail(cmd, "`moves`: expected 1 to %d of [ID, worker]", MOVES_MAX);
 		return;
 	}
+	if (c->maps->services[service].proto == IPPROTO_TCP && c->streams) {
+		stream_move(c, cmd, moves, service);
+		return;
+	}
+	if (!has_workers(c, cmd))
+		return;
 	wishes = calloc(n, sizeof(*wishes));
 	if (!wishes) {
 		command_fail(cmd, "out of memory");
@@ -204,10 +256,11 @@ static void show_done(bool incomplete, void *arg)
 static void session_show(struct control *c, struct command *cmd, const json_t *request)
 {
 	const json_t *id = json_object_get(request, "id");
-	struct roster_wish wish = {
-		.workers = c->workers->serving, .rows = rows_show, .page = page_show, .done = show_done, .one = id
-	};
+	struct roster_wish wish = { .rows = rows_show, .page = page_show, .done = show_done, .one = id };
 
+	if (!has_workers(c, cmd))
+		return;
+	wish.workers = c->workers->serving;
 	if (id && !id_read(id, &wish.id)) {
 		command_fail(cmd, "`id`: expected an ID as text, \"0x2a\"");
 		return;
@@ -247,8 +300,11 @@ static void change_start(struct control *c, struct command *cmd, enum change_kin
 	const struct change change = {
 		.kind = kind, .worker = worker, .cpu = cpu, .progress = moves_progress, .done = change_done, .arg = cmd
 	};
-	int ret = membership_change(c, &change);
+	int ret;
 
+	if (!has_workers(c, cmd))
+		return;
+	ret = membership_change(c, &change);
 	if (ret)
 		command_fail(cmd, "%s", ret == -ESHUTDOWN ? "the router is stopping" : strerror(-ret));
 }

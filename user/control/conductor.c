@@ -205,7 +205,7 @@ static int on_after(sd_event_source *source, void *arg)
 		ms = control_step(c);
 	} while (!post_sleep(post));
 	timer_set(c, ms);
-	if (c->idle && handoffs_idle(c->handoffs) && membership_idle(c))
+	if (c->idle && handoffs_idle(c->handoffs) && membership_idle(c) && (!c->streams || stream_moves_idle(c->streams)))
 		c->idle(c->idle_arg);
 	return 0;
 }
@@ -306,18 +306,20 @@ static int conductor_fill(struct control *c)
 	return ret ? ret : sources_add(c);
 }
 
-int conductor_open(struct control **out, sd_event *event, struct xsr_router *router, char why[CONDUCTOR_WHY_LEN])
+int conductor_open(struct control **out, sd_event *event, struct maps *maps, struct xsr_router *router,
+		   char why[CONDUCTOR_WHY_LEN])
 {
 	struct control *c = calloc(1, sizeof(*c));
-	int ret;
+	int ret = 0;
 
 	if (!c)
 		return -ENOMEM;
 	c->event = event;
+	c->maps = maps;
 	c->router = router;
-	c->maps = router_maps(router);
-	c->workers = router_workers(router);
-	ret = conductor_fill(c);
+	c->workers = router ? router_workers(router) : NULL;
+	if (router)
+		ret = conductor_fill(c);
 	if (ret < 0) {
 		snprintf(why, CONDUCTOR_WHY_LEN, "cannot begin to control the workers: %s", strerror(-ret));
 		conductor_close(c);
@@ -327,20 +329,33 @@ int conductor_open(struct control **out, sd_event *event, struct xsr_router *rou
 	return 0;
 }
 
-void conductor_stop(struct control *c, void (*idle)(void *arg), void *arg)
+/* The workers' side looks by itself, after whatever happens. */
+static void streams_idle(void *arg)
 {
-	handoffs_stop(c->handoffs);
-	membership_stop(c);
-	c->idle = idle;
-	c->idle_arg = arg;
+	struct control *c = arg;
+
+	if (!c->handoffs)
+		c->idle(c->idle_arg);
 }
 
-void conductor_close(struct control *c)
+void conductor_stop(struct control *c, void (*idle)(void *arg), void *arg)
+{
+	c->idle = idle;
+	c->idle_arg = arg;
+	if (c->streams)
+		stream_moves_stop(c->streams, streams_idle, c);
+	if (c->handoffs) {
+		handoffs_stop(c->handoffs);
+		membership_stop(c);
+	} else if (!c->streams) {
+		idle(arg);
+	}
+}
+
+static void workers_leave(struct control *c)
 {
 	unsigned int i;
 
-	if (!c)
-		return;
 	for (i = 0; i < sizeof(c->sources) / sizeof(c->sources[0]); i++)
 		sd_event_source_unref(c->sources[i]);
 	sd_event_source_unref(c->after);
@@ -349,5 +364,13 @@ void conductor_close(struct control *c)
 	handoffs_close(c->handoffs);
 	rosters_close(&c->rosters);
 	membership_close(c);
+}
+
+void conductor_close(struct control *c)
+{
+	if (!c)
+		return;
+	if (c->router)
+		workers_leave(c);
 	free(c);
 }

@@ -13,6 +13,7 @@
 #include "membership.h"
 #include "roster.h"
 #include "router.h"
+#include "stream_moves.h"
 
 #define CONDUCTOR_WHY_LEN 384
 #define GRACE_WAITERS_MAX 4
@@ -27,7 +28,8 @@ struct control {
 	struct xsr_router *router;
 	struct maps *maps;		/* the router's */
 	struct workers *workers;	/* the router's */
-	struct handoffs *handoffs;
+	struct handoffs *handoffs;	/* NULL: no UDP services are served, and all of the workers below is not there */
+	struct stream_moves *streams;	/* NULL: no TCP services are served; borrowed */
 	struct rosters rosters;
 	struct membership membership;
 	struct grace *grace;
@@ -48,8 +50,12 @@ struct control {
 	void *idle_arg;
 };
 
-/* On a router that has been started; all is borrowed until conductor_close(). 0, or -errno with a sentence. */
-int conductor_open(struct control **out, sd_event *event, struct xsr_router *router, char why[CONDUCTOR_WHY_LEN]);
+/*
+ * On a router that has been started; NULL: only TCP services are served. All is borrowed until conductor_close(). 0, or -errno with a
+ * sentence.
+ */
+int conductor_open(struct control **out, sd_event *event, struct maps *maps, struct xsr_router *router,
+		   char why[CONDUCTOR_WHY_LEN]);
 void conductor_close(struct control *control); /* takes NULL */
 
 /* Begins nothing new; idle() is called when nothing is under way any more. */

@@ -21,6 +21,7 @@
 #include "probe.h"
 #include "program.h"
 #include "reconcile.h"
+#include "stream_moves.h"
 #include "xsr.h"
 
 struct run {
@@ -29,6 +30,7 @@ struct run {
 	struct maps *maps;
 	struct xsr_router *router;   /* of the UDP services; NULL with handler gateway */
 	struct gateways *gateways;   /* of the TCP services; NULL if there are none */
+	struct stream_moves *streams; /* likewise */
 	sd_event *event;
 	struct control *control;
 	struct listener *listener;
@@ -332,8 +334,6 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 		return sd_event_exit(c->event, 0);
 	c->stopping = true;
 	sd_notify(0, "STOPPING=1");
-	if (!c->router)
-		return sd_event_exit(c->event, 0);
 	listener_stop(c->listener);
 	conductor_stop(c->control, on_idle, c->event);
 	return sd_event_add_time_relative(c->event, NULL, CLOCK_MONOTONIC, PATIENCE_MS * 1000ULL, 0, on_patience, c);
@@ -376,9 +376,13 @@ static int commands_open(struct run *c)
 
 	_Static_assert(CONDUCTOR_WHY_LEN == LISTENER_WHY_LEN, "sentences fit");
 	listener_path(c->config->instance, path);
-	ret = conductor_open(&c->control, c->event, c->router, why);
-	if (!ret)
+	ret = conductor_open(&c->control, c->event, c->maps, c->router, why);
+	if (!ret && c->gateways)
+		ret = stream_moves_open(&c->streams, c->event, c->maps, c->gateways);
+	if (!ret) {
+		c->control->streams = c->streams;
 		ret = listener_open(&c->listener, c->event, path, command_rows, c->control, why);
+	}
 	if (ret)
 		log_error("%s", why);
 	return ret;
@@ -390,13 +394,6 @@ static int datagrams_open(struct run *c)
 	int ret = devices_ensure(c);
 
 	return ret ?: router_open(c);
-}
-
-static int datagrams_start(struct run *c)
-{
-	int ret = xsr_router_start(c->router);
-
-	return ret ?: commands_open(c);
 }
 
 static int control_serve(struct run *c)
@@ -415,9 +412,11 @@ static int control_serve(struct run *c)
 	if (!ret)
 		ret = event_open(c);
 	if (!ret && c->router)
-		ret = datagrams_start(c);
+		ret = xsr_router_start(c->router);
 	if (!ret && c->gateways)
 		ret = gateways_start(c->gateways);
+	if (!ret)
+		ret = commands_open(c);
 	if (ret)
 		return ret;
 	log_info("instance '%s' is served by %u worker(s), mode %s", c->config->instance, c->config->n_workers,
@@ -461,6 +460,7 @@ int control_run(const char *config_path, const char *instance)
 	}
 	listener_close(c.listener);
 	conductor_close(c.control);
+	stream_moves_close(c.streams);
 	router_end(&c);
 	maps_close(c.maps);
 	config_free(c.config);

@@ -25,7 +25,7 @@ static int control_fill(struct xsr_control *c, struct xsr_router *router, char w
 		snprintf(why, XSR_WHY_LEN, "cannot make an event loop: %s", strerror(-ret));
 		return ret;
 	}
-	ret = conductor_open(&c->control, c->event, router, why);
+	ret = conductor_open(&c->control, c->event, router_maps(router), router, why);
 	if (ret)
 		return ret;
 	return listener_open(&c->listener, c->event, listener_path(router_instance(router), path), command_rows, c->control,

@@ -18,7 +18,7 @@ static void watch(struct conn *c)
 		event.events |= EPOLLIN;
 	if (tcp_unsent(c->tcp) && !c->is_dirty)
 		event.events |= EPOLLOUT;
-	if (event.events == c->events || c->has_ended)
+	if (event.events == c->events || c->has_ended || c->is_deaf)
 		return;
 	epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_MOD, c->tcp->fd, &event);
 	c->events = event.events;
@@ -102,6 +102,18 @@ static void read_on(struct conn *c)
 	c->until_tick = true;
 }
 
+/* epoll tells this of those that are not read, too, and again and again. */
+static void hang_up(struct conn *c, uint32_t events)
+{
+	if (c->tcp->end == TCP_END_FIN && !(events & EPOLLERR)) {
+		c->is_deaf = true;
+		epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_DEL, c->tcp->fd, NULL);
+		return;
+	}
+	c->tcp->end = TCP_END_RESET;
+	conn_end(c);
+}
+
 static void conn_ready(struct watched *watched, uint32_t events)
 {
 	struct conn *c = (struct conn *)watched;
@@ -112,8 +124,7 @@ static void conn_ready(struct watched *watched, uint32_t events)
 		c->connecting = false;
 		c->ops->connected(c, tcp_connected(c->tcp->fd));
 	} else if (c->waits_in && events & (EPOLLERR | EPOLLHUP)) {
-		c->tcp->end = TCP_END_RESET;
-		conn_end(c);
+		hang_up(c, events);
 	} else if (!c->waits_in && events & ~EPOLLOUT) {
 		read_on(c);
 	}

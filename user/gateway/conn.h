@@ -47,6 +47,7 @@ struct conn {
 	struct tcp *tcp;
 	uint32_t events;	   /* asked of epoll */
 	bool connecting, is_dirty, has_ended;
+	bool is_deaf;		   /* epoll does not tell of it any more: both sides have finished */
 	struct conn_list *waits_in; /* another's waiters, or the gateway's parked or resumed; NULL = it is read */
 	struct conn *waits_on;	   /* whose waiters; itself, if its own queue is full */
 	uint64_t waits_ns;	   /* since when */

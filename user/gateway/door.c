@@ -8,8 +8,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "endpoint.h"
 #include "front.h"
 #include "link.h"
+#include "relay.h"
+#include "stream.h"
 
 #define ACCEPT_MAX 64 /* at a time */
 
@@ -18,6 +21,7 @@ struct door {
 	struct gateway *gateway;
 	uint32_t index;
 	struct xsr_service service; /* as it was when this opened */
+	enum xsr_stream_mode mode;  /* active */
 	int fd;
 	bool is_paused;
 };
@@ -46,6 +50,20 @@ static void accept_pause(struct door *d, int error)
 	watch(d, EPOLL_CTL_MOD, 0);
 }
 
+static void client_take(struct door *d, int fd)
+{
+	struct gateway *g = d->gateway;
+
+	if (g->n_clients >= g->p.connections_max) {
+		close(fd);
+		gateway_count(g, d->index, XSR_STREAM_STAT_REFUSED);
+	} else if (d->mode == XSR_STREAM_RELAY) {
+		relay_open(g, d->index, fd);
+	} else {
+		front_open(g, d->index, fd);
+	}
+}
+
 static void door_ready(struct watched *watched, uint32_t events)
 {
 	struct door *d = (struct door *)watched;
@@ -63,33 +81,8 @@ static void door_ready(struct watched *watched, uint32_t events)
 		}
 		if (fd < 0) /* it went before it came in */
 			continue;
-		if (g->n_clients < g->p.connections_max) {
-			front_open(g, d->index, fd);
-			continue;
-		}
-		close(fd);
-		gateway_count(g, d->index, XSR_STREAM_STAT_REFUSED);
+		client_take(d, fd);
 	}
-}
-
-static socklen_t address_of(const struct xsr_service *s, struct sockaddr_storage *out)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-	bool is_v6 = s->flags & XSR_SERVICE_IPV6;
-
-	memset(out, 0, sizeof(*out));
-	if (!is_v6) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = s->port;
-		v4->sin_addr.s_addr = s->flags & XSR_SERVICE_ANY ? 0 : s->addr[3];
-		return sizeof(*v4);
-	}
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = s->port;
-	if (!(s->flags & XSR_SERVICE_ANY))
-		memcpy(&v6->sin6_addr, s->addr, sizeof(v6->sin6_addr));
-	return sizeof(*v6);
 }
 
 static int links_open(struct gateway *g, uint32_t index, uint64_t backends)
@@ -127,19 +120,39 @@ static void sessions_forget(struct gateway *g, uint32_t index)
 	}
 }
 
-static void door_close(struct gateway *g, uint32_t index)
+static void fronts_end(struct gateway *g, uint32_t index)
 {
-	struct door *d = g->doors[index];
 	struct front *c, *next;
 
-	shut(d);
 	for (c = LIST_FIRST(&g->clients); c; c = next) {
 		next = LIST_NEXT(c, of_gateway);
 		if (c->service == index)
 			front_end(c, XSR_STREAM_STAT_CLOSED_STOP);
 	}
+}
+
+static void relays_end(struct gateway *g, uint32_t index)
+{
+	struct relay *r, *next;
+
+	for (r = LIST_FIRST(&g->relays); r; r = next) {
+		next = relay_next(r);
+		if (relay_service(r) == index)
+			relay_end(r, XSR_STREAM_STAT_CLOSED_STOP);
+	}
+}
+
+static void door_close(struct gateway *g, uint32_t index)
+{
+	struct door *d = g->doors[index];
+
+	shut(d);
+	fronts_end(g, index);
+	relays_end(g, index);
 	sessions_forget(g, index);
 	links_close(g, index);
+	if (g->p.worker == 0)
+		stream_leave(g->p.maps, index);
 	free(d);
 	g->doors[index] = NULL;
 }
@@ -148,7 +161,7 @@ static int listen_at(struct door *d, char why[XSR_WHY_LEN])
 {
 	struct sockaddr_storage address;
 
-	address_of(&d->service, &address);
+	endpoint_of_service(&d->service, &address);
 	d->fd = tcp_listen((struct sockaddr *)&address, &d->gateway->p.options, d->gateway->p.backlog);
 	if (d->fd < 0) {
 		snprintf(why, XSR_WHY_LEN, "service '%s': cannot listen: %s", d->service.name, strerror(-d->fd));
@@ -156,6 +169,25 @@ static int listen_at(struct door *d, char why[XSR_WHY_LEN])
 	}
 	watch(d, EPOLL_CTL_ADD, EPOLLIN);
 	return 0;
+}
+
+static enum xsr_stream_mode mode_choose(const struct xsr_service *s, const char **why)
+{
+	*why = NULL;
+	if (s->mode == XSR_STREAM_EPOLL || s->mode == XSR_STREAM_RELAY)
+		return s->mode;
+	*why = "the kernel's way is not used by this router";
+	return s->mode == XSR_STREAM_FRAMES ? XSR_STREAM_EPOLL : XSR_STREAM_RELAY;
+}
+
+/* One worker speaks for all: they have the same kernel. */
+static void mode_settle(struct door *d)
+{
+	const char *why;
+
+	d->mode = mode_choose(&d->service, &why);
+	if (d->gateway->p.worker == 0)
+		stream_claim(d->gateway->p.maps, d->index, d->mode, why);
 }
 
 static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
@@ -170,9 +202,10 @@ static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
 		d->service = g->p.maps->services[index];
 		d->fd = -1;
 		g->doors[index] = d;
+		mode_settle(d);
 		ret = listen_at(d, why);
 	}
-	if (!ret)
+	if (!ret && d->mode == XSR_STREAM_EPOLL)
 		ret = links_open(g, index, d->service.backends);
 	if (ret && d)
 		door_close(g, index);
@@ -181,14 +214,14 @@ static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
 
 static bool is_ours(const struct xsr_service *s)
 {
-	return s->name[0] && s->proto == IPPROTO_TCP && (s->mode == XSR_STREAM_EPOLL || s->mode == XSR_STREAM_FRAMES);
+	return s->name[0] && s->proto == IPPROTO_TCP;
 }
 
 /* Whether it is still the service for which the door was opened. Its default action may change meanwhile. */
 static bool is_same(const struct door *d, const struct xsr_service *s)
 {
 	return is_ours(s) && !memcmp(d->service.addr, s->addr, sizeof(s->addr)) && d->service.port == s->port &&
-	       !strcmp(d->service.name, s->name) && d->service.frame_max == s->frame_max;
+	       !strcmp(d->service.name, s->name) && d->service.frame_max == s->frame_max && d->service.mode == s->mode;
 }
 
 /* Backends that a service got, or lost. */
@@ -211,7 +244,7 @@ static int door_sync(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
 		door_close(g, index);
 	if (!g->doors[index])
 		return is_ours(s) ? door_open(g, index, why) : 0;
-	if (d->service.backends != s->backends)
+	if (d->mode == XSR_STREAM_EPOLL && d->service.backends != s->backends)
 		backends_sync(g, d, s->backends);
 	return 0;
 }

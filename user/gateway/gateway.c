@@ -13,6 +13,7 @@
 #include "door.h"
 #include "errand.h"
 #include "link.h"
+#include "relay.h"
 
 #define NS_PER_MS 1000000ULL
 #define EVENTS_MAX 256
@@ -103,6 +104,16 @@ static void clients_tick(struct gateway *g)
 	}
 }
 
+static void relays_tick(struct gateway *g)
+{
+	struct relay *r, *next;
+
+	for (r = LIST_FIRST(&g->relays); r; r = next) {
+		next = relay_next(r);
+		relay_tick(r);
+	}
+}
+
 static void services_sync(struct gateway *g)
 {
 	char why[XSR_WHY_LEN] = "out of memory";
@@ -122,6 +133,7 @@ static void tick(struct gateway *g)
 	errands_tick(g);
 	links_tick(g);
 	clients_tick(g);
+	relays_tick(g);
 	doors_tick(g);
 	if (g->now_ns >= g->sync_ns && !g->ends_ns)
 		services_sync(g);

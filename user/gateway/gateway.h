@@ -6,6 +6,7 @@
  *   front.c    a client's connection: HELLO, requests
  *   link.c      the connection to a backend: comes back by itself, carries the sessions of all clients
  *   session.c   which connection and which link a session has, what of it is unanswered
+ *   relay.c     a service whose bytes are not looked at: a connection to a backend for each client
  *   errand.c    what takes several steps: a session comes from another worker, or goes to another backend
  */
 #ifndef XSR_GATEWAY_H
@@ -45,9 +46,11 @@ struct front;
 struct door;
 struct errand;
 struct link;
+struct relay;
 
 LIST_HEAD(front_list, front);
 LIST_HEAD(link_list, link);
+LIST_HEAD(relay_list, relay);
 
 struct gateway {
 	struct gateway_params p;
@@ -59,6 +62,8 @@ struct gateway {
 	struct conn_list dirty, parked, resumed, ended;
 	struct front_list clients;
 	struct link_list links[XSR_SERVICES_MAX];
+	struct relay_list relays;
+	uint32_t turns[XSR_SERVICES_MAX]; /* the backend that a relay was connected to last */
 	struct door *doors[XSR_SERVICES_MAX]; /* where clients come in; NULL = not a TCP service */
 	struct stream_sessions *sessions;
 	TAILQ_HEAD(, errand) errands;

@@ -173,3 +173,13 @@ void gateways_close(struct gateways *gs)
 	registry_close(gs->registry);
 	free(gs);
 }
+
+struct post *gateways_post(struct gateways *gs)
+{
+	return &gs->control;
+}
+
+int gateways_owner(struct gateways *gs, uint32_t service, uint64_t id)
+{
+	return registry_find(gs->registry, service, id);
+}

@@ -19,4 +19,10 @@ int gateways_start(struct gateways *gateways); /* 0 or -errno */
 int gateways_stop(struct gateways *gateways);
 void gateways_close(struct gateways *gateways); /* takes NULL; stopped */
 
+/* The control thread's post: mail of errand.h goes by it. Borrowed. */
+struct post *gateways_post(struct gateways *gateways);
+
+/* The worker that owns the session, or -ENOENT. */
+int gateways_owner(struct gateways *gateways, uint32_t service, uint64_t id);
+
 #endif /* XSR_GATEWAYS_H */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "front.h"
+#include "endpoint.h"
 #include "errand.h"
 #include "mix.h"
 #include "wire.h"
@@ -284,6 +285,8 @@ static const char *text_of_end(const struct conn *conn)
 		[TCP_END_BAD_TYPE] = "a frame of unknown type came",
 	};
 
+	if (conn->tcp->end == TCP_END_RESET && conn->tcp->error)
+		return strerror(conn->tcp->error);
 	return texts[conn->tcp->end];
 }
 
@@ -295,7 +298,7 @@ static void link_ended(struct conn *conn)
 	if (was_up)
 		gateway_gauge(l->gateway, l->service, XSR_STREAM_STAT_BACKENDS, -1);
 	count(l, was_up ? XSR_STREAM_STAT_BACKEND_LOST : XSR_STREAM_STAT_BACKEND_FAILED);
-	if (was_up || l->retry_ms == RETRY_MIN_MS)
+	if (!l->is_closing && (was_up || l->retry_ms == RETRY_MIN_MS))
 		say(l, was_up ? "lost" : "cannot be reached", text_of_end(conn));
 	link_down(l);
 	if (was_up)
@@ -308,6 +311,7 @@ static void link_connected(struct conn *conn, int error)
 
 	if (error) {
 		conn->tcp->end = TCP_END_RESET;
+		conn->tcp->error = -error;
 		conn_end(conn);
 		return;
 	}
@@ -327,23 +331,6 @@ static const struct conn_ops link_ops = {
 	.free = link_free,
 };
 
-static void address_of(const struct xsr_backend *b, struct sockaddr_storage *out)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-
-	memset(out, 0, sizeof(*out));
-	if (b->family == 4) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = b->port;
-		v4->sin_addr.s_addr = b->addr[3];
-		return;
-	}
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = b->port;
-	memcpy(&v6->sin6_addr, b->addr, sizeof(v6->sin6_addr));
-}
-
 static void link_connect(struct link *l)
 {
 	struct gateway *g = l->gateway;
@@ -351,7 +338,7 @@ static void link_connect(struct link *l)
 	struct sockaddr_storage address;
 	int fd;
 
-	address_of(backend_of(l), &address);
+	endpoint_of_backend(backend_of(l), &address);
 	fd = lc ? tcp_connect((struct sockaddr *)&address, &g->p.options) : -ENOMEM;
 	if (fd < 0 || conn_open(&lc->conn, g, &link_ops, fd, g->p.maps->services[l->service].frame_max, true)) {
 		free(lc);
@@ -383,6 +370,7 @@ void link_close(struct link *l)
 {
 	struct stream_session *s;
 
+	l->is_closing = true;
 	if (l->conn)
 		conn_end(&l->conn->conn);
 	while ((s = LIST_FIRST(&l->sessions)))

@@ -20,6 +20,7 @@ struct link {
 	uint32_t epoch;		 /* counts the times that it came up; 0 = never */
 	struct link_conn *conn;	 /* NULL while it is down */
 	struct stream_set sessions;
+	bool is_closing;	 /* by our own will */
 	uint64_t retry_ns;
 	unsigned int retry_ms;	 /* the next pause */
 	uint64_t state_ns;	 /* since when it is in this state */

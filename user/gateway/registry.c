@@ -40,6 +40,16 @@ void registry_close(struct registry *r)
 	free(r);
 }
 
+int registry_find(struct registry *r, uint32_t service, uint64_t id)
+{
+	uint32_t owner;
+
+	pthread_mutex_lock(&r->lock);
+	owner = id_map_find(&r->owners, service, id);
+	pthread_mutex_unlock(&r->lock);
+	return owner == ID_MAP_NONE ? -ENOENT : (int)owner;
+}
+
 static int claim(struct registry *r, uint32_t service, uint64_t id, uint32_t worker)
 {
 	uint32_t owner = id_map_find(&r->owners, service, id);

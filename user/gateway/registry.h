@@ -21,6 +21,9 @@ int registry_claim(struct registry *registry, uint32_t service, uint64_t id, uin
 /* The same for an ID that nobody has: a new one is put into *id. 0 or -ENOSPC. */
 int registry_assign(struct registry *registry, uint32_t service, uint64_t *id, uint32_t worker);
 
+/* Who owns it, or -ENOENT. */
+int registry_find(struct registry *registry, uint32_t service, uint64_t id);
+
 /* From one worker to another, who need not ask then. */
 void registry_pass(struct registry *registry, uint32_t service, uint64_t id, uint32_t worker);
 

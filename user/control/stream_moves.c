@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "stream_moves.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+
+#include "conductor.h"
+#include "errand.h"
+#include "route.h"
+
+#define ITEMS_MAX 256	  /* sessions under way at a time; answers of all fit into a ring */
+#define RETRY_MS 2	  /* until a full ring, or the routes' lock, is tried again */
+#define ANSWER_MS 15000	  /* a worker that does not answer for so long hangs */
+#define PROGRESS_NS 100000000ULL
+
+struct job {
+	struct stream_wish *wishes;
+	size_t next; /* that is begun */
+	struct handoff_report report;
+	uint64_t begun_ns, progress_ns;
+	void (*progress)(const struct handoff_report *report, void *arg);
+	void (*done)(const struct handoff_report *report, void *arg);
+	void *arg;
+	TAILQ_ENTRY(job) link;
+};
+
+enum item_state {
+	ITEM_FREE,
+	ITEM_ASKED,  /* the worker holds the session, and waits for its old backend */
+	ITEM_PASSED, /* its route is to be stored */
+	ITEM_STORED, /* the worker is to be told */
+};
+
+struct item {
+	enum item_state state;
+	struct job *job;
+	struct stream_wish wish;
+	int worker;	   /* that owns the session; negative: none does */
+	uint16_t serial;   /* tells the uses of this place apart */
+	uint16_t generation;
+	bool has_failed;
+	uint64_t since_ns;
+};
+
+struct stream_moves {
+	struct maps *maps;
+	struct gateways *gateways;
+	struct post *post; /* the gateways' */
+	sd_event_source *mail, *timer;
+	TAILQ_HEAD(, job) jobs;
+	struct item items[ITEMS_MAX];
+	unsigned int n_items;
+	bool stopping;
+	void (*idle)(void *arg);
+	void *idle_arg;
+};
+
+static uint64_t token_of(const struct stream_moves *m, const struct item *item)
+{
+	return (uint64_t)item->serial << 16 | (item - m->items);
+}
+
+static void fail(struct job *job, uint64_t id, const char *why)
+{
+	struct handoff_report *r = &job->report;
+
+	if (r->n_failed < HANDOFF_FAILURES_MAX) {
+		r->failures[r->n_failed].id = id;
+		r->failures[r->n_failed].why = why;
+	}
+	r->n_failed++;
+	r->n_done++;
+}
+
+static void item_free(struct stream_moves *m, struct item *item)
+{
+	item->state = ITEM_FREE;
+	item->serial++;
+	m->n_items--;
+}
+
+static void item_fail(struct stream_moves *m, struct item *item, const char *why)
+{
+	fail(item->job, item->wish.id, why);
+	item_free(m, item);
+}
+
+static void item_done(struct stream_moves *m, struct item *item)
+{
+	item->job->report.n_moved++;
+	item->job->report.n_done++;
+	item_free(m, item);
+}
+
+/* --- steps --- */
+
+static bool is_there(const struct stream_moves *m, const struct stream_wish *wish)
+{
+	const struct xsr_service *service = &m->maps->services[wish->service];
+	struct xsr_route route;
+
+	return !route_get(m->maps, wish->service, service, wish->id, &route) && route.action == XSR_ACTION_BACKEND &&
+	       route.target == wish->backend;
+}
+
+static struct item *item_new(struct stream_moves *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < ITEMS_MAX; i++)
+		if (m->items[i].state == ITEM_FREE) {
+			m->n_items++;
+			return &m->items[i];
+		}
+	return NULL;
+}
+
+/* A session that is under way already waits for its turn. */
+static bool is_under_way(const struct stream_moves *m, const struct stream_wish *wish)
+{
+	unsigned int i;
+
+	for (i = 0; i < ITEMS_MAX; i++)
+		if (m->items[i].state != ITEM_FREE && m->items[i].wish.id == wish->id &&
+		    m->items[i].wish.service == wish->service)
+			return true;
+	return false;
+}
+
+static bool ask(struct stream_moves *m, const struct item *item)
+{
+	const struct mail mail = {
+		.type = GATEWAY_MAIL_MOVE,
+		.service = item->wish.service,
+		.id = item->wish.id,
+		.count = item->wish.backend,
+		.token = token_of(m, item),
+	};
+
+	return post_mail(m->post, item->worker, &mail);
+}
+
+/* False: not now. */
+static bool item_begin(struct stream_moves *m, struct job *job, const struct stream_wish *wish)
+{
+	struct item *item;
+
+	if (m->n_items == ITEMS_MAX || is_under_way(m, wish))
+		return false;
+	if (is_there(m, wish)) {
+		job->report.n_unchanged++;
+		job->report.n_done++;
+		return true;
+	}
+	item = item_new(m);
+	item->job = job;
+	item->wish = *wish;
+	item->has_failed = false;
+	item->since_ns = control_clock_ns();
+	item->worker = gateways_owner(m->gateways, wish->service, wish->id);
+	item->state = item->worker < 0 ? ITEM_PASSED : ITEM_ASKED;
+	if (item->state == ITEM_PASSED || ask(m, item))
+		return true;
+	item_free(m, item);
+	return false;
+}
+
+static bool items_begin(struct stream_moves *m)
+{
+	struct job *job;
+
+	TAILQ_FOREACH(job, &m->jobs, link) {
+		while (job->next < job->report.n && item_begin(m, job, &job->wishes[job->next]))
+			job->next++;
+		if (job->next < job->report.n)
+			return false;
+	}
+	return true;
+}
+
+static bool any(const struct stream_moves *m, enum item_state state)
+{
+	unsigned int i;
+
+	for (i = 0; i < ITEMS_MAX; i++)
+		if (m->items[i].state == state)
+			return true;
+	return false;
+}
+
+static void item_store(struct stream_moves *m, struct item *item)
+{
+	int ret = route_move_backend(m->maps, item->wish.service, item->wish.id, item->wish.backend, &item->generation);
+
+	item->has_failed = ret;
+	if (ret)
+		fail(item->job, item->wish.id, "its route could not be stored; it stays where it is");
+	item->state = ITEM_STORED;
+}
+
+/* All that wait, under one lock. */
+static void items_store(struct stream_moves *m)
+{
+	unsigned int i;
+
+	if (!any(m, ITEM_PASSED) || maps_trylock(m->maps))
+		return;
+	for (i = 0; i < ITEMS_MAX; i++)
+		if (m->items[i].state == ITEM_PASSED)
+			item_store(m, &m->items[i]);
+	maps_unlock(m->maps);
+}
+
+static bool item_go(struct stream_moves *m, struct item *item)
+{
+	const struct mail mail = {
+		.type = GATEWAY_MAIL_GO,
+		.result = item->has_failed ? ERRAND_REFUSED : ERRAND_DONE,
+		.service = item->wish.service,
+		.id = item->wish.id,
+		.generation = item->generation,
+		.token = token_of(m, item),
+	};
+
+	if (item->worker >= 0 && !post_mail(m->post, item->worker, &mail))
+		return false;
+	if (item->has_failed)
+		item_free(m, item);
+	else
+		item_done(m, item);
+	return true;
+}
+
+static void items_go(struct stream_moves *m)
+{
+	uint64_t now_ns = control_clock_ns();
+	unsigned int i;
+
+	for (i = 0; i < ITEMS_MAX; i++) {
+		struct item *item = &m->items[i];
+
+		if (item->state == ITEM_STORED)
+			item_go(m, item);
+		else if (item->state == ITEM_ASKED && now_ns > item->since_ns + ANSWER_MS * 1000000ULL)
+			item_fail(m, item, "its worker does not answer");
+	}
+}
+
+static void jobs_report(struct stream_moves *m)
+{
+	struct job *job, *next;
+
+	for (job = TAILQ_FIRST(&m->jobs); job; job = next) {
+		struct handoff_report *r = &job->report;
+
+		next = TAILQ_NEXT(job, link);
+		r->time_ns = control_clock_ns() - job->begun_ns;
+		if (r->n_done == r->n) {
+			TAILQ_REMOVE(&m->jobs, job, link);
+			job->done(r, job->arg);
+			free(job->wishes);
+			free(job);
+		} else if (job->progress && r->time_ns - job->progress_ns > PROGRESS_NS) {
+			job->progress_ns = r->time_ns;
+			job->progress(r, job->arg);
+		}
+	}
+}
+
+/* --- mail --- */
+
+static void passed_take(struct stream_moves *m, const struct mail *mail)
+{
+	struct item *item = &m->items[mail->token & (ITEMS_MAX - 1)];
+
+	if (item->state != ITEM_ASKED || token_of(m, item) != mail->token)
+		return;
+	switch ((enum errand_result)mail->result) {
+	case ERRAND_EMPTY: /* it ended meanwhile */
+		item->worker = -1;
+		item->state = ITEM_PASSED;
+		break;
+	case ERRAND_DONE:
+	case ERRAND_LOST:
+		item->state = ITEM_PASSED;
+		break;
+	case ERRAND_TIMEOUT:
+		item_fail(m, item, "its backend does not answer what it was asked before; the session stays there");
+		break;
+	case ERRAND_REFUSED:
+		item_fail(m, item, "the session is on its way elsewhere, or the service does not use that backend");
+		break;
+	}
+}
+
+static void mail_read(struct stream_moves *m)
+{
+	const struct mail *mail;
+	uint64_t known;
+
+	for (known = m->post->known; known; known &= known - 1) {
+		unsigned int from = __builtin_ctzll(known);
+
+		while ((mail = post_next(m->post, from))) {
+			if (mail->type == GATEWAY_MAIL_PASSED)
+				passed_take(m, mail);
+			post_done(m->post, from);
+		}
+	}
+}
+
+static bool step(struct stream_moves *m)
+{
+	bool all;
+
+	items_store(m);
+	items_go(m);
+	all = items_begin(m);
+	items_store(m);
+	items_go(m);
+	jobs_report(m);
+	return all && !any(m, ITEM_PASSED) && !any(m, ITEM_STORED);
+}
+
+/* Until nothing is to be read; the timer looks again at what could not be done now, or at who does not answer. */
+static void pump(struct stream_moves *m)
+{
+	bool all;
+
+	do {
+		post_awake(m->post);
+		if (post_rung(m->post))
+			mail_read(m);
+		all = step(m);
+	} while (!post_sleep(m->post));
+	if (!TAILQ_EMPTY(&m->jobs))
+		sd_event_source_set_time_relative(m->timer, (all ? 100 : RETRY_MS) * 1000ULL);
+	sd_event_source_set_enabled(m->timer, TAILQ_EMPTY(&m->jobs) ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+	if (m->idle && TAILQ_EMPTY(&m->jobs))
+		m->idle(m->idle_arg);
+}
+
+static int on_mail(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	pump(arg);
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_us, void *arg)
+{
+	(void)source;
+	(void)now_us;
+	pump(arg);
+	return 0;
+}
+
+/* --- what others call --- */
+
+int stream_moves_open(struct stream_moves **out, sd_event *event, struct maps *maps, struct gateways *gateways)
+{
+	struct stream_moves *m = calloc(1, sizeof(*m));
+	int ret;
+
+	if (!m)
+		return -ENOMEM;
+	m->maps = maps;
+	m->gateways = gateways;
+	m->post = gateways_post(gateways);
+	TAILQ_INIT(&m->jobs);
+	ret = sd_event_add_io(event, &m->mail, m->post->fd, EPOLLIN, on_mail, m);
+	if (ret >= 0)
+		ret = sd_event_add_time_relative(event, &m->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, m);
+	if (ret < 0) {
+		stream_moves_close(m);
+		return ret;
+	}
+	*out = m;
+	return 0;
+}
+
+void stream_moves_close(struct stream_moves *m)
+{
+	struct job *job;
+
+	if (!m)
+		return;
+	while ((job = TAILQ_FIRST(&m->jobs))) {
+		TAILQ_REMOVE(&m->jobs, job, link);
+		free(job->wishes);
+		free(job);
+	}
+	sd_event_source_unref(m->mail);
+	sd_event_source_unref(m->timer);
+	free(m);
+}
+
+static struct job *job_new(const struct stream_wish *wishes, size_t n)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	job->wishes = malloc(n * sizeof(*wishes));
+	if (!job->wishes) {
+		free(job);
+		return NULL;
+	}
+	memcpy(job->wishes, wishes, n * sizeof(*wishes));
+	job->report.n = n;
+	job->begun_ns = control_clock_ns();
+	return job;
+}
+
+int stream_moves_begin(struct stream_moves *m, const struct stream_wish *wishes, size_t n,
+		       void (*progress)(const struct handoff_report *report, void *arg),
+		       void (*done)(const struct handoff_report *report, void *arg), void *arg)
+{
+	struct job *job;
+
+	if (m->stopping)
+		return -ESHUTDOWN;
+	job = job_new(wishes, n);
+	if (!job)
+		return -ENOMEM;
+	job->progress = progress;
+	job->done = done;
+	job->arg = arg;
+	TAILQ_INSERT_TAIL(&m->jobs, job, link);
+	pump(m);
+	return 0;
+}
+
+void stream_moves_stop(struct stream_moves *m, void (*idle)(void *arg), void *arg)
+{
+	m->stopping = true;
+	m->idle = idle;
+	m->idle_arg = arg;
+	pump(m);
+}
+
+bool stream_moves_idle(const struct stream_moves *m)
+{
+	return TAILQ_EMPTY(&m->jobs);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Sessions of TCP services on their way from one backend to another: the worker that owns a session holds its requests and asks
+ * the old backend whether it has answered all before; then the route is stored, and the requests follow it. Sessions that no worker knows
+ * only get their route. Control thread only.
+ */
+#ifndef XSR_STREAM_MOVES_H
+#define XSR_STREAM_MOVES_H
+
+#include <systemd/sd-event.h>
+
+#include "gateways.h"
+#include "handoff.h"
+
+struct stream_moves;
+
+struct stream_wish {
+	uint64_t id;
+	uint32_t service;
+	uint32_t backend; /* number */
+};
+
+/* All is borrowed until stream_moves_close(). 0 or -errno. */
+int stream_moves_open(struct stream_moves **out, sd_event *event, struct maps *maps, struct gateways *gateways);
+void stream_moves_close(struct stream_moves *moves); /* takes NULL; who waits is not told */
+
+/*
+ * Moves n sessions, side by side as far as there is room. done() gets what became of them, once, maybe in this call; progress() now and
+ * then. 0, -ESHUTDOWN, or -ENOMEM.
+ */
+int stream_moves_begin(struct stream_moves *moves, const struct stream_wish *wishes, size_t n,
+		       void (*progress)(const struct handoff_report *report, void *arg),
+		       void (*done)(const struct handoff_report *report, void *arg), void *arg);
+
+/* No new ones from now on; idle() is called when none is under way, maybe in this call. */
+void stream_moves_stop(struct stream_moves *moves, void (*idle)(void *arg), void *arg);
+
+bool stream_moves_idle(const struct stream_moves *moves);
+
+#endif /* XSR_STREAM_MOVES_H */
