@@ -79,7 +79,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, FLOWS_DEFAULT);
+	__uint(max_entries, 2 * FLOWS_DEFAULT);
 	__type(key, struct xsr_flow_key);
 	__type(value, struct xsr_flow);
 } flows SEC(".maps");
@@ -87,7 +87,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, FLOWS_DEFAULT);
+	__uint(max_entries, 2 * FLOWS_DEFAULT);
 	__type(key, __u32);
 	__type(value, struct xsr_flow_counts);
 } flow_counts SEC(".maps");
@@ -242,28 +242,28 @@ enum passed {
 	PASSED_MOVED, /* the target is not the one that was looked up */
 };
 
-static __always_inline void flow_count(struct xsr_flow_counts *counts, const struct xsr_conn *from, __u32 way)
+static __always_inline void flow_count(struct xsr_flow_counts *counts, const struct xsr_conn *from)
 {
-	counts->seq[way] = from->run_seq;
-	counts->frames[way] += from->run_frames;
-	counts->bytes[way] += from->run_len;
+	counts->seq = from->run_seq;
+	counts->frames += from->run_frames;
+	counts->bytes += from->run_len;
 }
 
 /* In the lock no helper may be called: what is counted there was looked up before. */
 static __always_inline enum passed flow_pass(struct xsr_flow *flow, struct xsr_flow_counts *counts, struct xsr_conn *from,
-					     struct xsr_conn *to, __u32 target, __u32 way)
+					     struct xsr_conn *to, __u32 target)
 {
 	enum passed passed = PASSED_NOT;
 
 	bpf_spin_lock(&flow->lock);
-	if (flow->state[way] == XSR_WAY_HELD) {
-		counts->held[way] += from->run_frames;
-		flow_count(counts, from, way);
+	if (flow->state == XSR_WAY_HELD) {
+		counts->held += from->run_frames;
+		flow_count(counts, from);
 		passed = PASSED_HELD;
-	} else if (flow->state[way] == XSR_WAY_OPEN) {
+	} else if (flow->state == XSR_WAY_OPEN) {
 		passed = PASSED_MOVED;
-		if (flow->target[way] == target) {
-			flow_count(counts, from, way);
+		if (flow->target == target) {
+			flow_count(counts, from);
 			__sync_fetch_and_add(&to->redirected, from->run_len);
 			passed = PASSED_OPEN;
 		}
@@ -272,7 +272,7 @@ static __always_inline enum passed flow_pass(struct xsr_flow *flow, struct xsr_f
 	return passed;
 }
 
-static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number, struct xsr_flow *flow, __u32 way)
+static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number, struct xsr_flow *flow)
 {
 	__u32 index = flow->counts, target = 0;
 	struct xsr_flow_counts *counts = bpf_map_lookup_elem(&flow_counts, &index);
@@ -283,11 +283,11 @@ static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *
 	if (!counts)
 		return lane_send(skb, from, number, false);
 	for (i = 0; i < MOVED_TRIES && passed == PASSED_MOVED; i++) {
-		target = flow->target[way];
+		target = flow->target;
 		to = conn_get(target);
 		if (!to)
 			return lane_send(skb, from, number, false);
-		passed = to->gone ? PASSED_NOT : flow_pass(flow, counts, from, to, target, way);
+		passed = to->gone ? PASSED_NOT : flow_pass(flow, counts, from, to, target);
 	}
 	if (passed == PASSED_OPEN)
 		return conn_send(skb, to, target, from->run_frames);
@@ -301,21 +301,17 @@ static __always_inline int session_judge(struct __sk_buff *skb, struct xsr_conn 
 
 	if (frame_is_control(from->run_type))
 		return lane_send(skb, from, number, false);
+	key.way = from->kind == XSR_CONN_LINK ? XSR_WAY_REPLIES : XSR_WAY_REQUESTS;
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow)
+	if (!flow || (flow->source && flow->source != number))
 		return lane_send(skb, from, number, false);
-	if (from->kind == XSR_CONN_LINK)
-		return session_send(skb, from, number, flow, XSR_WAY_REPLIES);
-	if (flow->client != number)
-		return lane_send(skb, from, number, false);
-	return session_send(skb, from, number, flow, XSR_WAY_REQUESTS);
+	return session_send(skb, from, number, flow);
 }
 
 /* True if the way is open now: as many frames came out of the lane as went in, so none is on it. */
 static __always_inline bool flow_flip(const struct xsr_conn *lane)
 {
-	__u32 way = lane->run_flags & 1;
-	struct xsr_flow_key key = { .id = lane->run_id, .service = lane->run_flags >> 1 };
+	struct xsr_flow_key key = { .id = lane->run_id, .service = lane->run_flags >> 1, .way = lane->run_flags & 1 };
 	struct xsr_flow *flow = bpf_map_lookup_elem(&flows, &key);
 	struct xsr_flow_counts *counts;
 	bool flipped = false;
@@ -328,8 +324,8 @@ static __always_inline bool flow_flip(const struct xsr_conn *lane)
 	if (!counts)
 		return false;
 	bpf_spin_lock(&flow->lock);
-	if (flow->state[way] == XSR_WAY_HELD && counts->held[way] == lane->run_seq) {
-		flow->state[way] = XSR_WAY_OPEN;
+	if (flow->state == XSR_WAY_HELD && lane->run_seq == ((__u64)flow->generation << 32 | (__u32)counts->held)) {
+		flow->state = XSR_WAY_OPEN;
 		flipped = true;
 	}
 	bpf_spin_unlock(&flow->lock);

@@ -63,7 +63,7 @@ static int sizes_set(struct stream *s)
 	for (i = 0; i < sizeof(of_sockets) / sizeof(of_sockets[0]) && !ret; i++)
 		ret = bpf_map__set_max_entries(of_sockets[i], s->sockets_max);
 	for (i = 0; i < sizeof(of_flows) / sizeof(of_flows[0]) && !ret; i++)
-		ret = bpf_map__set_max_entries(of_flows[i], s->flows_max);
+		ret = bpf_map__set_max_entries(of_flows[i], s->flows_max * XSR_WAYS);
 	return ret;
 }
 
@@ -158,7 +158,7 @@ int stream_open(struct stream **out, const struct stream_options *options, char 
 	if (!ret)
 		ret = map_memory((void **)&s->conns, s->skeleton->maps.conns, s->sockets_max * sizeof(*s->conns));
 	if (!ret)
-		ret = map_memory((void **)&s->counts, s->skeleton->maps.flow_counts, s->flows_max * sizeof(*s->counts));
+		ret = map_memory((void **)&s->counts, s->skeleton->maps.flow_counts, s->flows_max * XSR_WAYS * sizeof(*s->counts));
 	if (ret)
 		fail(ret, why, "attach the programs for streams");
 out:
@@ -176,7 +176,7 @@ void stream_close(struct stream *s)
 	if (s->conns)
 		munmap(s->conns, pages(s->sockets_max * sizeof(*s->conns)));
 	if (s->counts)
-		munmap(s->counts, pages(s->flows_max * sizeof(*s->counts)));
+		munmap(s->counts, pages(s->flows_max * XSR_WAYS * sizeof(*s->counts)));
 	if (s->skeleton)
 		stream_bpf__destroy(s->skeleton);
 	free(s);

@@ -20,7 +20,7 @@ struct stream_told;
 struct stream {
 	struct stream_bpf *skeleton;
 	struct xsr_conn *conns;		/* mapped: sockets_max */
-	struct xsr_flow_counts *counts; /* mapped: flows_max */
+	struct xsr_flow_counts *counts; /* mapped: flows_max * XSR_WAYS */
 	uint32_t sockets_max, flows_max, n_workers;
 	bool works[XSR_STREAM_MAX];
 	char why[XSR_STREAM_MAX][STREAM_WHY_LEN];

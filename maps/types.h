@@ -457,31 +457,32 @@ enum xsr_way_state {
 	XSR_WAY_LOST,	/* frames take the slow lane; there is nowhere to go */
 };
 
+/* A session has an entry for each way, so that requests and replies, on different CPUs, do not meet in one lock. */
 struct xsr_flow_key {
 	__u64 id;
 	__u32 service;
-	__u32 pad; /* 0 */
+	__u32 way; /* enum xsr_way */
 };
 _Static_assert(sizeof(struct xsr_flow_key) == 16, "no hidden padding in a key");
 
 /* Where a session's frames go. */
 struct xsr_flow {
 	struct bpf_spin_lock lock;
-	__u32 counts;		  /* index of its xsr_flow_counts */
-	__u32 target[XSR_WAYS];	  /* conns: link, client; 0 = none */
-	__u32 state[XSR_WAYS];	  /* enum xsr_way_state */
-	__u32 client;		  /* requests from another conn than this are not its own */
-	__u32 pad;
+	__u32 counts; /* index of its xsr_flow_counts */
+	__u32 source; /* requests from another conn than this are not its own; 0 = from any: replies, from any link of the service */
+	__u32 target; /* conn; 0 = none */
+	__u32 state;  /* enum xsr_way_state */
+	__u32 generation; /* counts what the router changed */
 };
-_Static_assert(sizeof(struct xsr_flow) == 32, "size is part of the contract");
+_Static_assert(sizeof(struct xsr_flow) == 24, "size is part of the contract");
 
-/* What went each way; changed under the flow's lock, read by the router. */
+/* What went that way; changed under the flow's lock, read by the router. */
 struct xsr_flow_counts {
-	__u64 seq[XSR_WAYS];	/* of the last frame */
-	__u64 frames[XSR_WAYS];
-	__u64 bytes[XSR_WAYS];
-	__u64 held[XSR_WAYS];	/* frames since the way is held */
+	__u64 seq;    /* of the last frame */
+	__u64 frames;
+	__u64 bytes;
+	__u64 held;   /* frames since the way is held */
 };
-_Static_assert(sizeof(struct xsr_flow_counts) == 64, "a cache line of its own");
+_Static_assert(sizeof(struct xsr_flow_counts) == 32, "size is part of the contract");
 
 #endif /* XSR_TYPES_H */

@@ -100,8 +100,7 @@ bool sockmap_busy(const struct sockmap *sm); /* something waits: a backlog, a ho
 int sockmap_poll(struct sockmap *sm);
 
 /*
- * A connected socket, whose bytes from now on are the kernel's; nothing of it passes before sockmap_start(), and nothing is lost
- * meanwhile. fd becomes the sockmap's. What user space wrote to it before is written out by now or will be by the kernel: no queue of the
+ * A connected socket: from now on it can be sent to; what it sends waits until sockmap_start(). fd becomes the sockmap's. What user space wrote to it before is written out by now or will be by the kernel: no queue of the
  * caller may hold more for it. frame_max: the most that a len field may say. -ENFILE: this worker's share of connections is used up;
  * -EBUSY: fd is in use by another program; then fd stays the caller's.
  */
@@ -122,7 +121,7 @@ const struct sockmap_view *sockmap_view(const struct sockmap_socket *s);
 enum sockmap_end {
 	SOCKMAP_END_NONE,	/* it does */
 	SOCKMAP_END_FIN,	/* all that it sent was passed on; it can still be written to */
-	SOCKMAP_END_UNREAD,	/* it ended, but bytes before the end are not passed on yet: ask again soon, for at most half_frame_ms */
+	SOCKMAP_END_UNREAD,	/* it ended, but bytes before the end are not passed on yet: ask again in some milliseconds */
 	SOCKMAP_END_HALF_FRAME, /* likewise, and they will never be a frame */
 	SOCKMAP_END_LATE,	/* a frame was not whole in time */
 	SOCKMAP_END_RESET,	/* or another error */
@@ -168,7 +167,10 @@ void sockmap_flow_counts(const struct sockmap_flow *flow, struct sockmap_counts 
  */
 int sockmap_flow_hold(struct sockmap_flow *flow, enum sockmap_way way);
 int sockmap_flow_release(struct sockmap_flow *flow, enum sockmap_way way, struct sockmap_socket *to);
-/* The session has another client connection: requests come from it from now on; replies are held, whoever gets them. 0 or -errno. */
+/*
+ * The session has another client connection: requests come from it from now on, what is held of the old one's is dropped. Both ways are held, at
+ * once, without `drained`: first the client and the backend have to agree where they stand. 0 or -errno.
+ */
 int sockmap_flow_take(struct sockmap_flow *flow, struct sockmap_socket *client);
 /* No frame of the session passes any more: they come to events.frame. What is held is dropped. */
 void sockmap_flow_lose(struct sockmap_flow *flow);

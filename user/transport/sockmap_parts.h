@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files of sockmap share; nobody else includes it. */
+#ifndef XSR_SOCKMAP_PARTS_H
+#define XSR_SOCKMAP_PARTS_H
+
+#include <sys/queue.h>
+
+#include "chunk.h"
+#include "frames.h"
+#include "sockmap.h"
+
+
+/* A flow's place in the list of one of its connections. */
+struct flow_node {
+	LIST_ENTRY(flow_node) at;
+	struct sockmap_flow *flow;
+};
+
+struct sockmap_socket {
+	struct sockmap_view view;
+	struct sockmap *sm;
+	uint32_t conn;
+	uint64_t cookie;
+	uint32_t window;	     /* bytes; what its window may grow to when it is not slowed */
+	struct sockmap_socket *peer; /* of a pair */
+	LIST_HEAD(, flow_node) flows;
+	LIST_ENTRY(sockmap_socket) all;
+
+	/* As a target. */
+	struct chunk_queue pending; /* to be injected: whole frames */
+	uint64_t submitted;	    /* bytes, ever, without what is for the kernel's part itself */
+	bool ready;		    /* in sm->ready: there is something pending */
+	TAILQ_ENTRY(sockmap_socket) in_ready;
+	uint64_t written_before;    /* bytes that were written to it before it was added */
+	uint64_t written;	    /* of those redirected; as last seen */
+	bool watched, full;
+	TAILQ_ENTRY(sockmap_socket) in_watched;
+
+	/* As a source. */
+	unsigned int n_slow;	   /* reasons to slow it */
+	bool peer_slowed;	   /* this one's being full is one of its peer's reasons */
+	bool lane_slowed;	   /* that the lane is full is one of its own */
+	uint64_t laned_seen;
+	uint64_t received_before; /* bytes that were read of it before it was added */
+	bool started;
+	uint64_t end_passed;	   /* as it stood when it was first found to have ended, */
+	uint64_t end_ns;	   /* at that time; 0 = it had not */
+};
+
+enum way_phase {
+	WAY_OPEN,
+	WAY_DRAINING,
+	WAY_DRAINED,
+	WAY_RELEASING,
+	WAY_LOST,
+};
+
+struct flow_way {
+	enum way_phase phase;
+	struct xsr_flow entry;	       /* as it was last set */
+	struct chunk_queue held;
+	uint64_t n_taken;	       /* held frames that came out of the lane, since it is held */
+	uint64_t n_stale;	       /* held frames of an earlier session of this ID that are still in the lane */
+	uint64_t drain_injected;       /* draining: so much must have been injected to the target, */
+	uint64_t drain_redirected;     /* and then so much written to it; 0 = not known yet */
+	bool flip_sent;
+	uint32_t n_waiting;	       /* frames in `held` */
+	struct sockmap_socket *target; /* or NULL */
+	struct sockmap_socket *slowed_full, *slowed_hold; /* sources that are slowed because of this way */
+};
+
+struct sockmap_flow {
+	struct sockmap *sm;
+	void *owner;
+	uint32_t service;
+	uint64_t id;
+	uint32_t index;
+	bool removed; /* it stands here only for its n_stale */
+	struct flow_way ways[SOCKMAP_WAYS];
+	struct sockmap_socket *client, *link;
+	struct flow_node of_client, of_link;
+	struct sockmap_flow *next; /* in its bucket */
+	bool moving;
+	TAILQ_ENTRY(sockmap_flow) in_moving; /* a way is draining, or its flip is still to be sent */
+};
+
+/* A conn that was given back: used again when nothing that names it can be on its way. */
+struct conn_rest {
+	uint32_t conn;
+	uint64_t time_ns, lane_to, lane_from;
+};
+
+/* Bytes are written to the lane in pieces: the target's name, then whole frames for it. */
+struct lane_writer {
+	struct sockmap_socket *to;  /* whose frames they are, NULL: its connection is gone, they lie in `rest` */
+	struct chunk_queue rest;
+	size_t left;		    /* of the piece */
+	struct frame_words name;
+	size_t name_left;
+	uint32_t named;		    /* conn that was named last */
+	uint64_t n_bytes;	    /* written, ever */
+	bool blocked;		    /* the lane takes no more now */
+};
+
+struct sockmap {
+	struct stream *stream;
+	struct stream_told *told;
+	struct sockmap_options options;
+	struct chunk_pool *pool;
+	int epoll_fd;
+	struct sockmap_stats stats;
+	uint64_t n_held; /* now */
+
+	int lane_fd;		    /* the end that user space has */
+	struct sockmap_socket lane; /* the other one */
+	uint8_t *in;
+	size_t in_len;
+	uint64_t in_bytes;	    /* of the lane, ever, but for what is in `in` */
+	struct frame_mark mark;	    /* of the run that is being read */
+	bool in_stuck;		    /* no memory to hold the next frame */
+	struct lane_writer out;
+
+	uint32_t conn_base, conn_share, conn_next;
+	struct sockmap_socket **sockets; /* by conn - conn_base */
+	struct conn_rest *rests;	 /* a ring of conn_share */
+	uint32_t rest_first, n_rests;
+	LIST_HEAD(, sockmap_socket) all;
+	TAILQ_HEAD(, sockmap_socket) ready, watched;
+
+	uint32_t flow_base, flow_share, n_flow_free;
+	uint32_t *flow_free;
+	struct sockmap_flow **buckets;
+	uint32_t n_buckets; /* a power of two */
+	TAILQ_HEAD(, sockmap_flow) moving;
+	uint32_t n_moving;
+	struct sockmap_flow *polled; /* NULL again if a callback removed it */
+};
+
+#define LANE_IN_MAX (4u << 20)	  /* memory to read the lane to: more than a frame; touched as it is used */
+#define LANE_PIECE_MAX (64u << 10)
+
+static inline struct xsr_conn *conn_of(const struct sockmap_socket *s)
+{
+	return &s->sm->stream->conns[s->conn];
+}
+
+/* Other threads' programs write it while it is read. */
+static inline uint64_t counter_load(const __u64 *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+uint64_t sockmap_now_ns(void);
+
+/* sockmap_lane.c: the connection between the kernel's part and this thread. */
+int lane_open(struct sockmap *sm, char why[STREAM_WHY_LEN]);
+void lane_close(struct sockmap *sm);
+int lane_read(struct sockmap *sm);	   /* 0 or -errno */
+int lane_write(struct sockmap *sm);	   /* what is ready, as far as it goes */
+void socket_ready(struct sockmap_socket *s); /* something is pending */
+void lane_forget(struct sockmap *sm, struct sockmap_socket *s); /* it is being removed */
+
+/* sockmap.c */
+int socket_open(struct sockmap *sm, struct sockmap_socket *s, int fd, uint32_t frame_max);
+struct sockmap_socket *sockmap_by_conn(struct sockmap *sm, uint32_t conn); /* or NULL */
+
+/* sockmap_pace.c: how far what was redirected is written, and who is slowed for it. */
+void socket_told(uint32_t conn, void *sm);
+void socket_watch(struct sockmap_socket *s);
+void socket_unwatch(struct sockmap_socket *s);
+int socket_info(const struct sockmap_socket *s, uint64_t *written, uint64_t *received, uint8_t *state);
+void socket_refresh(struct sockmap_socket *s);
+void socket_slow(struct sockmap_socket *s);
+void socket_go(struct sockmap_socket *s);
+void pace_poll(struct sockmap *sm);
+
+/* sockmap_flow.c */
+int flows_open(struct sockmap *sm);
+void flows_close(struct sockmap *sm);
+bool flow_held(struct sockmap *sm, struct sockmap_socket *from, const struct sockmap_frame *frame); /* false: no memory now */
+void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped);
+void flows_poll(struct sockmap *sm);
+void flow_full_begin(struct sockmap_flow *flow, const struct sockmap_socket *target); /* its source is slowed */
+void flow_full_end(struct sockmap_flow *flow, const struct sockmap_socket *target);
+void flow_detach(struct sockmap_flow *flow, struct sockmap_socket *s); /* the connection is being removed */
+
+#endif /* XSR_SOCKMAP_PARTS_H */
