@@ -54,6 +54,17 @@ static void dir_remove(const char *dir)
 	rmdir(dir);
 }
 
+/* libbpf would take the size of the pinned values for that which the program was made for. */
+static int layout_check(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	return info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) ? 0 : -EPROTO;
+}
+
 static int map_reuse(struct bpf_map *map, const char *dir)
 {
 	char path[INSTANCE_PATH_LEN + 32];
@@ -63,8 +74,21 @@ static int map_reuse(struct bpf_map *map, const char *dir)
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -errno;
-	ret = bpf_map__reuse_fd(map, fd);
+	ret = layout_check(map, fd);
+	if (!ret)
+		ret = bpf_map__reuse_fd(map, fd);
 	close(fd);
+	return ret;
+}
+
+/* A map that is missing, or has values of another size, was pinned by another version. */
+static int reuse_failed(int ret, const char *map, const char *dir, char why[LOADER_WHY_LEN])
+{
+	if (ret != -ENOENT && ret != -EPROTO)
+		return fail(ret, why, "take over the map", map);
+	snprintf(why, LOADER_WHY_LEN,
+		 "%s/%s is not there, or has the layout of another version of xsr; export the routes with that version, then: prog unload",
+		 dir, map);
 	return ret;
 }
 
@@ -79,7 +103,7 @@ static int maps_reuse(struct bpf_object *obj, const char *dir, char why[LOADER_W
 			continue;
 		ret = map_reuse(map, dir);
 		if (ret)
-			return fail(ret, why, "take over the map", bpf_map__name(map));
+			return reuse_failed(ret, bpf_map__name(map), dir, why);
 	}
 	return 0;
 }
@@ -152,7 +176,7 @@ static int select_open(struct programs *p, const char *old_dir, char why[LOADER_
 		else if (old_dir)
 			ret = map_reuse(map, old_dir);
 		if (ret && ret != -ENOENT)
-			return fail(ret, why, "take over the map", bpf_map__name(map));
+			return reuse_failed(ret, bpf_map__name(map), old_dir, why);
 	}
 	ret = select_bpf__load(p->select);
 	return ret ? load_failed(ret, why) : 0;

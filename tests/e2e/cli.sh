@@ -110,7 +110,7 @@ assert_eq "status without a word" 2 "$STATUS"
 assert_eq "stdout without a word" "" "$OUT"
 assert_has "stderr without a word" "Usage: xsr" "$ERR"
 usage "unexpected 'x'" version x
-for object in prog net service route session worker stats; do
+for object in prog net service backend route session worker stats; do
 	usage "'$object' needs a command; see: xsr $object help" $object
 	usage "unknown command '$object nosuch'; see: xsr $object help" $object nosuch
 done
@@ -164,12 +164,37 @@ usage "nosuch" service add other udp 10.77.0.1:5001 id nosuch
 usage "offset" service add other udp 10.77.0.1:5001 id offset:0:9
 usage "name" service add "a b" udp 10.77.0.1:5001 id xsr
 usage "at most 31" service add "$(printf '%032d' 0)" udp 10.77.0.1:5001 id xsr
+usage "a TCP service has no backends; expected at least one" service add other tcp 10.77.0.1:5001 id xsr
+usage "'backends' is given twice" service add other tcp 10.77.0.1:5001 id xsr backends one backends two
+usage "backends: \"one\" a second time" service add other tcp 10.77.0.1:5001 id xsr backends one,two,one
+usage "mode \"auto\" is not known; expected epoll, frames, splice, relay or local" \
+	service add other tcp 10.77.0.1:5001 id xsr backends one mode auto
+usage "expected id none" service add other tcp 10.77.0.1:5001 id xsr backends one mode splice
+usage "expected id xsr" service add other tcp 10.77.0.1:5001 id none backends one
+usage "expected id xsr" service add other tcp 10.77.0.1:5001 id wireguard backends one mode frames
+usage "expected none" service add other tcp 10.77.0.1:5001 id none backends one mode local
+usage "expected no stamp" service add other tcp 10.77.0.1:5001 id xsr backends one stamp on
+usage "expected drop or hash" service add other tcp 10.77.0.1:5001 id xsr backends one default pass
+usage "frame_max \"19\" is not a number from 20 to 1048576" service add other tcp 10.77.0.1:5001 id xsr backends one frame_max 19
+usage "expected it with protocol tcp" service add other udp 10.77.0.1:5001 id xsr mode epoll
+usage "expected them with protocol tcp" service add other udp 10.77.0.1:5001 id xsr backends one
+usage "a UDP service is steered by its IDs" service add other udp 10.77.0.1:5001 id none
 usage "expected NAME" service delete
 usage "expected [NAME]" service show game other
 usage "expected nothing" service rules x
 
+step "usage: backend"
+usage "expected NAME ADDR:PORT" backend add one
+usage "expected NAME ADDR:PORT" backend add one 10.77.0.1:9000 x
+usage "name" backend add "a b" 10.77.0.1:9000
+usage "has no port" backend add one 10.77.0.1
+usage "no host name" backend add one localhost:9000
+usage "expected that of one host" backend add one 0.0.0.0:9000
+usage "expected NAME" backend delete
+usage "expected [NAME]" backend show one two
+
 step "usage: route"
-usage "expected SERVICE ID worker N | pass | drop" route add game 5
+usage "expected SERVICE ID worker N | backend NAME | pass | drop" route add game 5
 usage "ID 'x': expected a decimal or 0x number of at most 64 bits" route add game x worker 1
 usage "ID '-1'" route add game -1 worker 1
 usage "ID '0x10000000000000000'" route add game 0x10000000000000000 worker 1
@@ -177,7 +202,8 @@ usage "ID '18446744073709551616'" route add game 18446744073709551616 worker 1
 usage "worker 64: an instance has at most 64 workers, 0 to 63" route add game 5 worker 64
 usage "worker 'x': expected a number" route add game 5 worker x
 usage "worker '': expected a number" route add game 5 worker
-usage "target 'walk': expected worker N | pass | drop" route replace game 5 walk
+usage "target 'walk': expected worker N | backend NAME | pass | drop" route replace game 5 walk
+usage "backend '': expected a name" route add game 5 backend
 usage "unexpected '7' behind the target" route add game 5 pass 7
 usage "expected SERVICE ID" route delete game
 usage "expected [SERVICE [ID]]" route show game 5 6
@@ -186,10 +212,10 @@ usage "expected SERVICE" route export
 usage "expected SERVICE" route flush
 
 step "usage: session"
-usage "expected SERVICE ID worker N, or SERVICE FILE|-" session move
-usage "expected SERVICE ID worker N, or SERVICE FILE|-" session move game
-usage "expected SERVICE ID worker N, or SERVICE FILE|-" session move game 5 worker
-usage "expected SERVICE ID worker N, or SERVICE FILE|-" session move game 5 worker 1 2
+usage "expected SERVICE ID worker N | backend NAME, or SERVICE FILE|-" session move
+usage "expected SERVICE ID worker N | backend NAME, or SERVICE FILE|-" session move game
+usage "expected SERVICE ID worker N | backend NAME, or SERVICE FILE|-" session move game 5 worker
+usage "expected SERVICE ID worker N | backend NAME, or SERVICE FILE|-" session move game 5 worker 1 2
 usage "ID 'x': expected a decimal or 0x number of at most 64 bits" session move game x worker 1
 usage "ID '0x10000000000000000'" session move game 0x10000000000000000 worker 1
 usage "target 'pass': expected worker N" session move game 5 pass 1
@@ -211,6 +237,7 @@ usage "--size '10': expected" load udp 10.77.0.1:5000 --size 10
 usage "--seconds '-1': expected" load udp 10.77.0.1:5000 --seconds -1
 assert_eq "after all that: services" 1 "$(xsr service show | wc -l)"
 assert_eq "after all that: routes" "" "$(xsr route show)"
+assert_eq "after all that: backends" "" "$(xsr backend show)"
 
 step "what fails"
 for command in "route add nosuch 5 pass" "route delete nosuch 5" "route show nosuch" "route export nosuch" \
@@ -218,6 +245,10 @@ for command in "route add nosuch 5 pass" "route delete nosuch 5" "route show nos
 	# shellcheck disable=SC2086 # words
 	failure "no service 'nosuch'" $command </dev/null
 done
+failure "no backend 'nosuch'" backend delete nosuch
+failure "no backend 'nosuch'" backend show nosuch
+failure "no backend 'nosuch'; see: xsr backend show" route add game 5 backend nosuch
+failure "no backend 'one'; see: xsr backend show" service add gw tcp 10.77.0.1:5000 id xsr backends one
 failure "service 'game' has no route for 0x63" route delete game 99
 failure "service 'game' has no route for 0x63" route show game 99
 failure "service 'game' has no route for 0x63" --json route show game 99
@@ -227,8 +258,7 @@ failure "cannot read '/nonexistent'" route import game /nonexistent
 failure "cannot read '/nonexistent'" batch /nonexistent
 failure "/nonexistent" run /nonexistent
 failure "cannot read '/nonexistent'" session move game /nonexistent
-failure "streams, whose sessions have backends, are not served yet" session move game 5 backend one
-for command in "session move game 5 worker 1" "session move game -" "session show" "session show game 5" "worker add cpu 1" \
+for command in "session move game 5 worker 1" "session move game 5 backend one" "session move game -" "session show" "session show game 5" "worker add cpu 1" \
 	"worker drain 1" "worker remove 1" "worker rebalance" "--json worker rebalance"; do
 	# shellcheck disable=SC2086 # words
 	failure "no router serves instance '$NAME'; start it with: xsr run CONFIG" $command </dev/null
@@ -258,12 +288,47 @@ assert_eq "the largest ID" "game 0xffffffffffffffff drop generation 1" "$(xsr ro
 assert_has "the largest ID" '"id":"0xffffffffffffffff","target":"drop"' "$(xsr --json route show game)"
 assert_eq "route flush" "flushed 2 route(s)" "$(xsr route flush game)"
 
+step "TCP services, their backends and routes"
+done_quietly xsr backend add one 10.77.0.1:9000
+done_quietly xsr backend add two "[fd77::1]:9000"
+failure "backend 'one' exists" backend add one 10.77.0.1:9001
+failure "another backend is at 10.77.0.1:9000" backend add three 10.77.0.1:9000
+done_quietly xsr service add gw tcp 10.77.0.1:5000 id xsr backends one default drop frame_max 1048576 dense 16
+done_quietly xsr service add raw tcp 10.77.0.1:5001 id none mode splice backends two,one
+done_quietly xsr service add here tcp 127.0.0.1:5002 id none mode local
+failure "another service is at 10.77.0.1:5000" service add gw2 tcp 10.77.0.1:5000 id xsr backends one
+failure "backend 'one' is one of service 'gw'; delete that one first" backend delete one
+assert_eq "backend show" "one 10.77.0.1:9000 services gw,raw" "$(xsr backend show one)"
+assert_eq "backend show --json" '{"schema":"xsr/1","backends":[{"backend":"two","address":"[fd77::1]:9000","services":["raw"]}]}' \
+	"$(xsr --json backend show two)"
+assert_eq "service show" "gw tcp 10.77.0.1:5000 id xsr default drop mode epoll active - backends one frame_max 1048576 dense 16 node 0 \
+ connections 0 sessions 0 requests 0 replies 0" "$(xsr service show gw)"
+assert_has "service show" "raw tcp 10.77.0.1:5001 id none default hash mode splice active - backends one,two  connections" \
+	"$(xsr service show raw)"
+assert_has "service show --json" '"mode":"epoll","mode_active":null,"mode_why":null,"frame_max":1048576,"backends":["one"],"counters":{"connections":0,' \
+	"$(xsr --json service show gw)"
+done_quietly xsr route add gw 5 backend one
+failure "backend 'two' is none of service 'gw'; see: xsr service show gw" route add gw 6 backend two
+failure "service 'gw' is a TCP service: expected backend NAME or drop" route add gw 6 worker 1
+failure "service 'gw' is a TCP service: expected backend NAME or drop" route add gw 6 pass
+failure "service 'game' is a UDP service: expected worker N, pass or drop" route add game 6 backend one
+failure "service 'raw' has no session IDs, and so no routes" route add raw 6 drop
+printf '7 backend one\n8 drop\n' | xsr route import gw - >/dev/null || wrong "an import of routes to backends fails"
+printf '9 backend one\n10 worker 1\n' >"$TMP/routes"
+failure "$TMP/routes:2: service 'gw' is a TCP service: expected backend NAME or drop; nothing was imported" \
+	route import gw "$TMP/routes"
+assert_eq "route show --json" '{"schema":"xsr/1","routes":[{"service":"gw","id":"0x5","target":{"backend":"one"},"generation":1}]}' \
+	"$(xsr --json route show gw 5)"
+assert_eq "route export" "0x5 backend one 0x7 backend one 0x8 drop" "$(xsr route export gw | xargs)"
+assert_eq "stats show --json" '"streams":[]}' "$(xsr --json stats show | grep -o '"streams".*')"
+assert_has "stats names" "err_deadline" "$(xsr stats names)"
+
 step "every show has its JSON"
 done_quietly xsr route add game 7 pass
 done_quietly xsr route add game 8 drop
 try xsr net attach xe0
-for command in "prog show" "net show" "net show xe0" "service show" "service show game" "route show" "route show game" \
-	"route show game 7" "worker show" "stats show" "version"; do
+for command in "prog show" "net show" "net show xe0" "service show" "service show game" "service show gw" "backend show" "backend show one" \
+	"route show" "route show game" "route show game 7" "route show gw" "worker show" "stats show" "version"; do
 	# shellcheck disable=SC2086 # words
 	json_of $command
 done
@@ -281,7 +346,7 @@ assert_ge "times shown" 3 "$(grep -c '^all ' <<<"$OUT")"
 
 step "a result that cannot be written is a failure"
 done_quietly xsr route add game 7 pass
-for command in "prog show" "net show" "service show" "route show" "route export game" "stats show" "--json stats show" \
+for command in "prog show" "net show" "service show" "backend show" "route show" "route export game" "stats show" "--json stats show" \
 	"service rules" "help" "version"; do
 	try eval "xsr $command >/dev/full"
 	assert_eq "status of '$command'" 1 "$STATUS"
@@ -324,6 +389,13 @@ assert_has "a batch in a batch" "stdin:1: 'batch' cannot stand in a batch" "$ERR
 done_quietly xsr batch /dev/null
 done_quietly xsr service delete one
 
+step "what TCP services need is deleted after them"
+done_quietly xsr service delete gw
+done_quietly xsr service delete raw
+done_quietly xsr service delete here
+done_quietly xsr backend delete one
+done_quietly xsr backend delete two
+
 step "tables end with a sentence"
 for ((i = 1; i < 8; i++)); do
 	echo "service add port$i udp 10.77.1.$i:5000 id xsr"
@@ -336,11 +408,17 @@ done >"$TMP/batch"
 done_quietly xsr batch "$TMP/batch"
 failure "the table of services is full: 63" service add last udp 10.77.1.1:7000 id xsr
 assert_eq "services" 63 "$(xsr service show | wc -l)"
+for ((i = 1; i < 64; i++)); do
+	echo "backend add b$i 10.77.2.$i:9000"
+done >"$TMP/batch"
+done_quietly xsr batch "$TMP/batch"
+failure "the table of backends is full: 63" backend add last 10.77.3.1:9000
+assert_eq "backends" 63 "$(xsr backend show | wc -l)"
 
 step "whoever is not root is told so"
 chmod 711 "$TMP" && cp "$XSR" "$TMP/xsr" && chmod 755 "$TMP/xsr" && echo "services: []" >"$TMP/empty.yaml"
 for command in "prog load" "prog show" "prog unload" "net attach xe0" "net detach xe0" "net show" "service show" \
-	"service add other udp 10.77.0.1:5009 id xsr" "service delete game" "route show" "route add game 9 pass" \
+	"service add other udp 10.77.0.1:5009 id xsr" "service delete game" "backend show" "backend add one 10.77.0.1:9000" "route show" "route add game 9 pass" \
 	"route export game" "session move game 5 worker 1" "session show" "worker show" "worker rebalance" "stats show" \
 	"run $TMP/empty.yaml"; do
 	# shellcheck disable=SC2086 # words
@@ -350,4 +428,8 @@ try as_nobody version
 assert_eq "status of version" 0 "$STATUS"
 try as_nobody help
 assert_eq "status of help" 0 "$STATUS"
+
+step "maps of another version are not taken over"
+rm "$PINS/xsr_backends"
+failure "xsr_backends is not there, or has the layout of another version of xsr" prog load
 done_quietly xsr prog unload force

@@ -68,6 +68,13 @@ printf 'services:\n  - { name: a, address: "10.77.0.1:1", id: xsr }\n  - { name:
 	file_is_refused 3 "expected another"
 printf 'services:\n  - name: a\n    address: nowhere\n    id: xsr\n' | file_is_refused 2 "nowhere"
 printf 'services:\n  - { name: a, address: "10.77.0.1:1", id: "offset:0" }\n' | file_is_refused 2 "offset:0"
+printf 'backends:\n  - { name: a, address: "10.77.0.1:1" }\n  - { name: a, address: "10.77.0.1:2" }\n' |
+	file_is_refused 3 "expected another name"
+printf 'services:\n  - { name: gw, protocol: tcp, address: "10.77.0.1:1", id: xsr, backends: [a] }\n' |
+	file_is_refused 2 "\"a\" is not known; expected the name of one of backends"
+printf 'services:\n  - { name: gw, protocol: tcp, address: "10.77.0.1:1", id: xsr }\n' |
+	file_is_refused 2 "expected at least one"
+printf 'backends: []\ndeadline: never\n' | file_is_refused 2 "deadline: \"never\"; expected a number of ms"
 printf 'services: [\n' | file_is_refused 2 "not YAML"
 try xsr run "$TMP/nosuch.yaml"
 assert_eq "status" 1 "$STATUS"
@@ -79,7 +86,7 @@ refused 1 "no device 'nosuch'" xsr run "$TMP/bad.yaml"
 file_with | sed 's/^workers/handler: nosuch\n&/' >"$TMP/bad.yaml"
 refused 1 "no handler 'nosuch'" xsr run "$TMP/bad.yaml"
 file_with '{ name: byhand, address: "10.77.0.1:7001", id: "offset:0:1" }' >"$TMP/bad.yaml"
-refused 1 "service 'byhand' exists with another address, rule, dense or node" xsr run "$TMP/bad.yaml"
+refused 1 "service 'byhand' exists with another protocol, address, rule, dense or node" xsr run "$TMP/bad.yaml"
 file_with '{ name: other, address: "10.77.0.1:7000", id: "offset:0:1" }' >"$TMP/bad.yaml"
 refused 1 "service 'other': another service has its address and port" xsr run "$TMP/bad.yaml"
 assert_eq "services" "$SERVICES" "$(xsr service show)"
@@ -107,6 +114,30 @@ before=$(counter no_service)
 datagrams 5 10.77.0.1 5001 A
 assert_ge "no_service, where the old one was" 5 $(($(counter no_service) - before))
 
+step "SIGHUP: backends are added, changed and deleted, or all stay as they were"
+backends_with() { # BACKEND...
+	file_with '{ name: new, address: "10.77.0.1:5003", id: "offset:0:1", default: drop }' \
+		'{ name: same, address: "10.77.0.1:5002", id: "offset:0:1", default: drop }'
+	printf 'backends:\n'
+	printf '  - %s\n' "$@"
+}
+done_quietly xsr backend add byhand 10.77.1.9:9000
+backends_with '{ name: a, address: "10.77.1.1:9000" }' '{ name: b, address: "10.77.1.2:9000" }' |
+	reload_says "backends: 2 added, 0 changed, 0 deleted"
+assert_eq "backends" "byhand 10.77.1.9:9000 a 10.77.1.1:9000 b 10.77.1.2:9000" "$(xsr backend show | xargs)"
+backends_with '{ name: a, address: "10.77.1.2:9000" }' '{ name: c, address: "10.77.1.1:9000" }' |
+	reload_says "backends: 1 added, 1 changed, 1 deleted"
+assert_eq "backends" "byhand 10.77.1.9:9000 a 10.77.1.2:9000 c 10.77.1.1:9000" "$(xsr backend show | xargs)"
+backends_with '{ name: a, address: "10.77.1.9:9000" }' | reload_says "backends 'byhand' and 'a' have one address and port"
+done_quietly xsr service add gw tcp 10.77.0.1:5009 id xsr backends a
+backends_with '{ name: c, address: "10.77.1.1:9000" }' | reload_says "backend 'a' cannot go: service 'gw' names it"
+assert_eq "backends" "byhand 10.77.1.9:9000 a 10.77.1.2:9000 services gw c 10.77.1.1:9000" "$(xsr backend show | xargs)"
+done_quietly xsr service delete gw
+file_with '{ name: new, address: "10.77.0.1:5003", id: "offset:0:1", default: drop }' \
+	'{ name: same, address: "10.77.0.1:5002", id: "offset:0:1", default: drop }' |
+	reload_says "backends: 0 added, 0 changed, 2 deleted"
+done_quietly xsr backend delete byhand
+
 step "SIGHUP with a bad file: what runs stays"
 services=$(xsr service show | sed 's/ messages .*//')
 printf 'devices: [xe0]\nworkers: lots\n' | reload_says "$TMP/router.yaml:2: "
@@ -114,7 +145,7 @@ assert_has "log" "the running configuration stays" "$(tail -1 "$TMP/router.log")
 WORKERS=1 file_with | reload_says "workers differs from what runs"
 assert_has "log" "the running configuration stays" "$(tail -1 "$TMP/router.log")"
 file_with '{ name: same, address: "10.77.0.1:5009", id: "offset:0:1" }' '{ name: x, address: "10.77.0.1:5010", id: xsr }' |
-	reload_says "service 'same' exists with another address"
+	reload_says "service 'same' exists with another protocol, address"
 sed 's/^devices.*/devices: []/' "$TMP/router.yaml" | sed '/transport/d' | reload_says "differs from what runs"
 rm "$TMP/router.yaml"
 HAD=$(grep -c 'No such file' "$TMP/router.log")

@@ -236,16 +236,19 @@ static inline int prog_skip(void)
 
 /* --- services, routes, workers --- */
 
-/* The new service's index, or why service_add() refused it. */
+/* The new service's index, or why service_add() refused it. UDP, if *spec does not say; its backends service->s has. */
 static inline int prog_service_try(struct prog *prog, const struct service_spec *spec,
 				   struct prog_service *service)
 {
+	const __u64 backends = service->s.backends;
 	struct service_spec full = *spec;
 	char why[SERVICE_WHY_LEN];
 	int index;
 
 	memset(service, 0, sizeof(*service));
-	full.protocol = "udp";
+	service->s.backends = backends;
+	if (!full.protocol)
+		full.protocol = "udp";
 	if (service_spec_parse(&full, &service->s, why))
 		fail_msg("%s", why);
 	prog_lock(prog);
@@ -260,7 +263,7 @@ static inline int prog_service_try(struct prog *prog, const struct service_spec 
 
 static inline struct prog_service prog_service_add(struct prog *prog, const struct service_spec *spec)
 {
-	struct prog_service service;
+	struct prog_service service = {};
 	int ret = prog_service_try(prog, spec, &service);
 
 	if (ret < 0)

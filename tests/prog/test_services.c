@@ -210,7 +210,7 @@ static void expect_hosts(struct prog *prog, const uint32_t *index, unsigned int 
 static void as_many_services_on_a_port_as_the_contract_says(void **state)
 {
 	uint32_t index[XSR_SERVICES_PER_PORT_MAX + 2] = {};
-	struct prog_service ninth;
+	struct prog_service ninth = {};
 	unsigned int i;
 
 	for (i = 1; i <= XSR_SERVICES_PER_PORT_MAX; i++)

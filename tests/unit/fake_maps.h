@@ -56,6 +56,8 @@ static inline struct maps *fake_maps_open(uint32_t n_routes)
 	maps->dense = fake_array(n_routes, sizeof(*maps->dense));
 	maps->buckets = fake_array(XSR_BUCKETS_MAX, sizeof(*maps->buckets));
 	maps->workers = fake_array(XSR_WORKERS_MAX, sizeof(*maps->workers));
+	maps->backends = fake_array(XSR_BACKENDS_MAX, sizeof(*maps->backends));
+	maps->switches = fake_array(1, sizeof(*maps->switches));
 	return maps;
 }
 
@@ -65,6 +67,8 @@ static inline void fake_maps_close(struct maps *maps)
 	free(maps->dense);
 	free(maps->buckets);
 	free(maps->workers);
+	free((void *)maps->backends);
+	free(maps->switches);
 	close(maps->lock_fd);
 	free(maps);
 }
