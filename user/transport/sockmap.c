@@ -323,6 +323,16 @@ uint64_t sockmap_received(const struct sockmap_socket *s)
 	return counter_load(&conn_of(s)->passed);
 }
 
+uint64_t sockmap_laned(const struct sockmap_socket *s)
+{
+	return counter_load(&conn_of(s)->laned);
+}
+
+uint64_t sockmap_lane_taken(const struct sockmap_socket *s)
+{
+	return s->lane_taken;
+}
+
 /* --- the thread's turn --- */
 
 static void defaults_set(struct sockmap_options *o)

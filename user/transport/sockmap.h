@@ -140,6 +140,13 @@ static inline bool sockmap_drained(struct sockmap_socket *s)
 uint64_t sockmap_redirected(const struct sockmap_socket *s); /* bytes to it, ever */
 uint64_t sockmap_received(const struct sockmap_socket *s);   /* bytes from it that were passed on or read here */
 
+/*
+ * Bytes from it that took the slow lane, ever, and those of them that came out of it: when these are as many as those were, all that was in the lane
+ * then has been handed out.
+ */
+uint64_t sockmap_laned(const struct sockmap_socket *s);
+uint64_t sockmap_lane_taken(const struct sockmap_socket *s);
+
 /* Whole frames to a connection, by the only way there is; copied. -EAGAIN: memory_max is used up, nothing was sent. */
 int sockmap_send(struct sockmap_socket *to, const void *data, size_t len);
 

@@ -121,7 +121,11 @@ static bool frame_take(struct sockmap *sm, struct xsr_frame *header, size_t len)
 	from = sockmap_by_conn(sm, sm->mark.conn);
 	if (!from) /* it was removed meanwhile */
 		return true;
-	return frame_deliver(sm, from, &frame);
+	from->lane_taken += len;
+	if (frame_deliver(sm, from, &frame))
+		return true;
+	from->lane_taken -= len;
+	return false;
 }
 
 /* Frames that are whole, from the start of what was read; how many bytes they are. */

@@ -41,6 +41,7 @@ struct sockmap_socket {
 	bool peer_slowed;	   /* this one's being full is one of its peer's reasons */
 	bool lane_slowed;	   /* that the lane is full is one of its own */
 	uint64_t laned_seen;
+	uint64_t lane_taken;	   /* bytes of it that came out of the lane */
 	uint64_t received_before; /* bytes that were read of it before it was added */
 	bool started;
 	uint64_t end_passed;	   /* as it stood when it was first found to have ended, */
