@@ -430,6 +430,12 @@ static int chunks_read(struct tcp *t, size_t missing)
 	return n;
 }
 
+/* One frame at a time: its header first. */
+static size_t read_max(const struct tcp *t, size_t pending)
+{
+	return (t->is_exact ? pending ?: XSR_FRAME_HEADER_LEN : t->shared->read_len) - t->in.len;
+}
+
 /*
  * Into the shared memory, behind the place for what is kept: that comes there only if the frame, `pending` bytes long (0 = not known),
  * has become whole. Else what was read joins it, so that a frame that comes in many parts is not copied back and forth with each.
@@ -437,7 +443,7 @@ static int chunks_read(struct tcp *t, size_t missing)
 static int shared_read(struct tcp *t, size_t pending)
 {
 	struct tcp_shared *s = t->shared;
-	size_t kept = t->in.len, len = min_len(s->read_len - kept, shared_room(s));
+	size_t kept = t->in.len, len = min_len(read_max(t, pending), shared_room(s));
 	struct iovec iov = { s->read + kept, len };
 	ssize_t n;
 

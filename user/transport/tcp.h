@@ -48,6 +48,7 @@ struct tcp {
 	int fd;
 	uint32_t frame_max;	 /* the most that a len field may say; 0 = no frames: whatever comes is handed out as it comes */
 	size_t queue_max;
+	bool is_exact;		 /* nothing behind the frame that is being read is taken from the socket */
 	enum tcp_end end;	 /* of reading; set by tcp_read() and tcp_next() */
 	int error;		 /* errno of a RESET */
 	struct chunk_queue in;	 /* read, and not handed out yet */
