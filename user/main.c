@@ -20,6 +20,7 @@ const struct cli_object cli_objects[] = {
 	{ "batch", cmd_batch, "run the commands of a file" },
 	{ "run", cmd_run, "the router: run CONFIG" },
 	{ "load", cmd_load, "a client that sends numbered messages and checks the answers" },
+	{ "exchange", cmd_exchange, "a backend that answers numbered messages over TCP and checks them" },
 	{ "bench", cmd_bench, "measurements" },
 	{ "help", cmd_help, "this text" },
 	{ "version", cmd_version, "version and libraries" },
