@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
 #include "frame.h"
 #include "instance.h"
 #include "load_print.h"
-#include "service_spec.h"
+#include "load_tcp.h"
+#include "options.h"
 #include "udp_load.h"
 
 #define FRAME_LEN_MIN (XSR_FRAME_HEADER_LEN + sizeof(struct xsr_frame_perf))
@@ -28,14 +27,8 @@ static void on_signal(int signo)
 #define SECONDS_DEFAULT 10
 #define NOT_GIVEN UINT32_MAX
 
-/* Options with a number: where it goes and what it may be. */
-static const struct load_option {
-	const char *name;
-	size_t offset, size;
-	uint64_t min, max;
-	const char *meaning;
-} options[] = {
-#define OPTION(field) offsetof(struct udp_load_config, field), sizeof(((struct udp_load_config *)0)->field)
+static const struct number_option options[] = {
+#define OPTION(field) NUMBER_OPTION(udp_load_config, field)
 	{ "--sessions", OPTION(n_sessions), 1, 1 << 24, "how many (default 1000)" },
 	{ "--first", OPTION(first_id), 0, UINT64_MAX, "the first session's ID (default 0)" },
 	{ "--sockets", OPTION(n_sockets), 1, 1024, "that carry them (default 8)" },
@@ -60,59 +53,26 @@ static const struct load_option {
 
 static int load_help(void)
 {
-	unsigned int i;
-
 	printf("xsr load udp ADDR:PORT [OPTION N]...\n"
 	       "        send numbered frames on many sessions, check every answer; exit 0 if none is lost, doubled,\n"
 	       "        served out of order or by a wrong worker, and no session lost its state\n"
-	       "  --seconds S   how long (default 10, or no limit with --messages)\n"
-	       "  --service S   whose sessions are moved\n");
-	for (i = 0; i < N_OPTIONS; i++)
-		printf("  %-12s  %s\n", options[i].name, options[i].meaning);
-	printf("Memory: 5 bytes a message, 150 a session, 16 more for each source.\n");
-	return CLI_OK;
-}
-
-static int seconds_parse(const struct cli *cli, const char *value, struct udp_load_config *c)
-{
-	char *end;
-
-	c->seconds = strtod(value, &end);
-	if (*end || !(c->seconds > 0 && c->seconds <= 86400))
-		return cli_usage(cli, "load: --seconds '%s': expected 0 to 86400", value);
-	return CLI_OK;
-}
-
-static int number_option_parse(const struct cli *cli, const struct load_option *option, const char *value,
-			       struct udp_load_config *c)
-{
-	void *at = (char *)c + option->offset;
-	uint64_t n;
-
-	if (number_parse(value, option->max, &n) || n < option->min)
-		return cli_usage(cli, "load: %s '%s': expected %llu to %llu", option->name, value,
-				 (unsigned long long)option->min, (unsigned long long)option->max);
-	if (option->size == sizeof(uint64_t))
-		*(uint64_t *)at = n;
-	else
-		*(uint32_t *)at = n;
+	       "  --seconds S     how long (default 10, or no limit with --messages)\n"
+	       "  --service S     whose sessions are moved\n");
+	number_options_help(options, N_OPTIONS);
+	printf("Memory: 5 bytes a message, 150 a session, 16 more for each source.\n\n");
+	load_tcp_help();
 	return CLI_OK;
 }
 
 static int option_parse(const struct cli *cli, const char *name, const char *value, struct udp_load_config *c)
 {
-	unsigned int i;
-
 	if (!strcmp(name, "--seconds"))
-		return seconds_parse(cli, value, c);
+		return seconds_option_parse(cli, "load", value, &c->seconds);
 	if (!strcmp(name, "--service")) {
 		c->service = value;
 		return CLI_OK;
 	}
-	for (i = 0; i < N_OPTIONS; i++)
-		if (!strcmp(name, options[i].name))
-			return number_option_parse(cli, &options[i], value, c);
-	return cli_usage(cli, "load: unknown option '%s'; see: xsr load help", name);
+	return number_option_parse(cli, "load", options, N_OPTIONS, name, value, c);
 }
 
 /* What depends on other options, and what they must have in common. */
@@ -133,37 +93,12 @@ static int options_complete(const struct cli *cli, struct udp_load_config *c)
 	return CLI_OK;
 }
 
-static int address_parse(const struct cli *cli, const char *text, struct udp_load_config *c)
-{
-	const struct service_spec spec = { .name = "load", .protocol = "udp", .address = text, .id = "xsr" };
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&c->address;
-	struct sockaddr_in *in = (struct sockaddr_in *)&c->address;
-	char why[SERVICE_WHY_LEN];
-	struct xsr_service s;
-
-	if (service_spec_parse(&spec, &s, why))
-		return cli_usage(cli, "load: %s", why);
-	if (s.flags & XSR_SERVICE_ANY)
-		return cli_usage(cli, "load: '%s': expected the address of one host", text);
-	if (s.flags & XSR_SERVICE_IPV6) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = s.port;
-		memcpy(&in6->sin6_addr, s.addr, 16);
-	} else {
-		in->sin_family = AF_INET;
-		in->sin_port = s.port;
-		in->sin_addr.s_addr = s.addr[3];
-	}
-	return CLI_OK;
-}
-
 static int load_udp(struct cli *cli, int argc, char **argv)
 {
 	struct udp_load_config config = {
 		.n_sessions = 1000, .n_sockets = 8, .n_sources = 1, .rate = NOT_GIVEN, .len = FRAME_LEN_MIN, .drain_s = 2,
 		.instance = cli->instance,
 	};
-	struct sigaction action = { .sa_handler = on_signal };
 	struct udp_load_result result;
 	struct load_table table = {};
 	char why[UDP_LOAD_WHY_LEN];
@@ -171,15 +106,13 @@ static int load_udp(struct cli *cli, int argc, char **argv)
 
 	if (argc < 1)
 		return cli_usage(cli, "load udp: expected ADDR:PORT; see: xsr load help");
-	ret = address_parse(cli, argv[0], &config);
+	ret = address_option_parse(cli, "load", argv[0], false, &config.address);
 	for (i = 1; i < argc && !ret; i += 2)
 		ret = i + 1 < argc ? option_parse(cli, argv[i], argv[i + 1], &config) :
 				     cli_usage(cli, "load: '%s' needs a value", argv[i]);
 	ret = ret ? ret : options_complete(cli, &config);
 	if (ret)
 		return ret;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
 	ret = udp_load_run(&config, &result, &stopped, load_table_draw, &table, why);
 	if (ret == -EFBIG)
 		return cli_usage(cli, "load: %s", why);
@@ -191,9 +124,13 @@ static int load_udp(struct cli *cli, int argc, char **argv)
 
 int cmd_load(struct cli *cli, int argc, char **argv)
 {
+	struct sigaction action = { .sa_handler = on_signal };
+
 	if (argc >= 1 && !strcmp(argv[0], "help"))
 		return load_help();
-	if (argc < 1 || strcmp(argv[0], "udp"))
-		return cli_usage(cli, "load: expected udp ADDR:PORT; see: xsr load help");
-	return load_udp(cli, argc - 1, argv + 1);
+	if (argc < 1 || (strcmp(argv[0], "udp") && strcmp(argv[0], "tcp")))
+		return cli_usage(cli, "load: expected udp|tcp ADDR:PORT; see: xsr load help");
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	return !strcmp(argv[0], "udp") ? load_udp(cli, argc - 1, argv + 1) : load_tcp(cli, argc - 1, argv + 1, &stopped);
 }
