@@ -151,10 +151,11 @@ $(OUT)/tests/prog/%: $(OUT)/obj/tests/prog/%.o $(OUT)/libxsr.a
 
 # Fuzz targets take what they test as source: it must be instrumented.
 FUZZ_FLAGS := -std=gnu17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-$(OUT)/tests/fuzz/%: tests/fuzz/%.c $(wildcard config/*.[ch] bpf/*.h maps/*.h)
+FUZZED := $(wildcard config/*.c user/transport/chunk.c user/transport/tcp.c)
+$(OUT)/tests/fuzz/%: tests/fuzz/%.c $(FUZZED) $(wildcard config/*.h bpf/*.h maps/*.h user/transport/*.h tests/unit/chance.h)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) $(INCLUDES) -o $@ $< $(wildcard config/*.c) -lcyaml -lyaml
+	$(Q)$(CLANG) $(FUZZ_FLAGS) $(INCLUDES) -o $@ $< $(FUZZED) -lcyaml -lyaml
 
 .PHONY: unit tsan prog e2e fuzz check
 unit: $(UNIT_BIN)

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Writes the seeds of fuzz_parse, fuzz_rule and fuzz_frame into corpus/: one of each shape, which the
+# Writes the seeds of fuzz_parse, fuzz_rule, fuzz_frame and fuzz_stream into corpus/: one of each shape, which the
 # fuzzer takes apart. They are kept in the tree; run this after the form of an input has changed.
 set -eu
 cd "$(dirname "$0")/corpus"
-mkdir -p fuzz_parse fuzz_rule fuzz_frame
+mkdir -p fuzz_parse fuzz_rule fuzz_frame fuzz_stream
 
 # bytes FILE HEX...: blanks are for the reader
 bytes()
@@ -68,6 +68,17 @@ bytes fuzz_frame/version "0018 00000014 0203 0000 000000000000002a 0000000000000
 bytes fuzz_frame/type "0018 00000014 0142 0000 000000000000002a 0000000000000001"
 bytes fuzz_frame/length "0018 ffffffff 0103 0000 000000000000002a 0000000000000001"
 bytes fuzz_frame/short "000a 00000014 0103 0000 0000"
+
+# --- fuzz_stream: limits, memory, seed (2), then orders: (n - 1) << 2 and n bytes, 01 and 3 bytes, 02 and 2 bytes, n << 2 | 3 ---
+
+bytes fuzz_stream/short "30 40 0001" 03 07 ff 23
+bytes fuzz_stream/long "34 00 0002" 0f 010186a0 17 010fffeb 01030d40 07
+bytes fuzz_stream/chunks "28 0a 0003" 01000fd8 01000fd7 0100ffe8 0100ffe9 0100ffec 01001f40
+bytes fuzz_stream/half "20 05 0004" 0f "1c 0000001401100000"
+bytes fuzz_stream/version "20 05 0004" 0f "1c 0000001402100000"
+bytes fuzz_stream/type "20 05 0004" 0f "1c 0000001401420000"
+bytes fuzz_stream/length "21 05 0004" 0100ffec 0100ffed
+bytes fuzz_stream/no_frames "2f 05 0005" 02ea60 0f 02ffff "08 616263"
 
 # --- fuzz_rule: the words of a service, one a line ---
 
