@@ -390,6 +390,26 @@ static void empty_target_takes_a_frame_of_any_length(void **state)
 	relay_close(&r);
 }
 
+static void long_frame_is_read_up_to_its_end(void **state)
+{
+	struct stream_end end = end_open();
+	struct stream s = {};
+
+	(void)state;
+	stream_add(&s, 100000);
+	stream_add(&s, 100);
+	stream_feed_all(&end, s.bytes, 10);
+	assert_int_equal(tcp_read(end.t), 10);
+	tcp_keep(end.t);
+	stream_feed_all(&end, s.bytes + 10, s.len - 10);
+	assert_int_equal(tcp_read(end.t), 99990);
+	assert_int_equal(stream_take(&end, &s, N_ALL), 1);
+	assert_int_equal(tcp_read(end.t), 100);
+	assert_int_equal(stream_take(&end, &s, N_ALL), 1);
+	stream_close(&end);
+	stream_free(&s);
+}
+
 /* In tight memory, and behind the long frame are others, which were read with it. */
 static void long_frame_moves_without_a_copy(void **state)
 {
@@ -610,6 +630,58 @@ static void what_was_read_is_kept_whatever_others_take_meanwhile(void **state)
 	memory_give(&others);
 	stream_close(&end);
 	stream_free(&s);
+}
+
+static void memory_of_frames_that_were_taken_is_free_at_once(void **state)
+{
+	struct stream_end end = end_open();
+	struct stream s = {};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 10; i++)
+		stream_add(&s, DATA_LEN);
+	stream_feed_all(&end, s.bytes, s.len);
+	assert_int_equal(tcp_read(end.t), s.len);
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(chunk_pool_room(SHARED.pool), ROOM - (10 - i) * DATA_LEN);
+		assert_int_equal(stream_take(&end, &s, 1), 1);
+	}
+	stream_close(&end);
+	stream_free(&s);
+}
+
+static void frame_goes_on_in_the_memory_that_it_was_to_be_kept_in(void **state)
+{
+	struct relay r = relay_open(STREAM_QUEUE_MAX);
+	struct chunk_queue others = {};
+
+	(void)state;
+	stream_add(&r.s, 5000);
+	relay_feed(&r);
+	memory_take(&others, 0);
+	assert_int_equal(relay_forward(&r), 0);
+	memory_give(&others);
+	relay_drain_all(&r);
+	relay_close(&r);
+}
+
+static void frame_that_could_not_go_on_is_kept_whatever_others_take(void **state)
+{
+	struct relay r = relay_open(STREAM_QUEUE_MAX);
+	struct chunk_queue others = {};
+
+	(void)state;
+	stream_add(&r.s, 4 * DATA_LEN + 100); /* together they need one chunk less than alone */
+	stream_add(&r.s, 4 * DATA_LEN + 100);
+	relay_feed(&r);
+	memory_take(&others, 0);
+	assert_int_equal(relay_forward(&r), -ENOBUFS);
+	memory_take(&others, 0);
+	tcp_keep(r.from.t);
+	memory_give(&others);
+	relay_drain_all(&r);
+	relay_close(&r);
 }
 
 static void empty_pool_takes_no_frame_even_for_an_empty_queue(void **state)
@@ -931,6 +1003,7 @@ int main(void)
 		test(connection_may_close_between_reading_and_keeping),
 		test(full_target_takes_nothing_and_the_frame_stays),
 		test(empty_target_takes_a_frame_of_any_length),
+		test(long_frame_is_read_up_to_its_end),
 		test(long_frame_moves_without_a_copy),
 		test(long_frame_stays_when_the_target_is_full),
 		test(relay_loses_nothing_when_queues_fill),
@@ -939,6 +1012,9 @@ int main(void)
 		test(no_more_is_read_than_can_be_kept),
 		test(long_frame_waits_for_memory),
 		test(what_was_read_is_kept_whatever_others_take_meanwhile),
+		test(memory_of_frames_that_were_taken_is_free_at_once),
+		test(frame_goes_on_in_the_memory_that_it_was_to_be_kept_in),
+		test(frame_that_could_not_go_on_is_kept_whatever_others_take),
 		test(empty_pool_takes_no_frame_even_for_an_empty_queue),
 		test(kept_frames_can_be_passed_on_when_reading_has_taken_all),
 		test(end_in_a_frame_is_told_from_one_behind_it),

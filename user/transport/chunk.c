@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A queue is a list of chunks, each with bytes; only a reservation adds some without. The pool gives away first what was used before:
- * those pages are there already, and in the cache.
+ * A queue is a list of chunks, each with bytes; only a reservation adds some without. The pool gives away first what was used
+ * before: those pages are there already, and in the cache.
  */
 #include <assert.h>
 #include <errno.h>

@@ -161,7 +161,10 @@ int tcp_accept(int listener, const struct tcp_options *options)
 	return fd;
 }
 
-/* With Fast Open the connection is made with the first bytes that are sent, and says that it is writable until then. */
+/*
+ * Fast Open needs a cookie of an earlier connection. With one, this is made only with the first bytes that are sent, and until
+ * then the socket says that it is writable.
+ */
 int tcp_connect(const struct sockaddr *addr, const struct tcp_options *options)
 {
 	int fd = socket_open(addr, options), ret;
@@ -300,7 +303,6 @@ static const uint8_t *kept_piece(struct tcp *t, size_t len)
 	chunk_vectors(&t->in, &first, 1, len);
 	if (first.iov_len == len)
 		return first.iov_base;
-	assert(!t->shared->reader);
 	chunk_copy(&t->in, 0, t->shared->read, len);
 	return t->shared->read;
 }
@@ -350,8 +352,7 @@ static int piece_next(const struct tcp *t, struct tcp_frame *frame)
 
 int tcp_next(struct tcp *t, struct tcp_frame *frame)
 {
-	if (t->end >= TCP_END_BAD_LEN)
-		return -EPROTO;
+	assert(!t->shared->reader || t->shared->reader == t); /* tcp_keep() of another one is missing */
 	if (!t->frame_max)
 		return piece_next(t, frame);
 	return t->at ? read_next(t, frame) : kept_next(t, frame);
@@ -396,7 +397,7 @@ static int read_none(struct tcp *t, ssize_t n)
 		t->end = TCP_END_RESET;
 		t->error = errno;
 	} else {
-		t->end = t->frame_max && t->in.len ? TCP_END_HALF_FRAME : TCP_END_FIN;
+		t->end = t->in.len ? TCP_END_HALF_FRAME : TCP_END_FIN;
 	}
 	return end_error(t);
 }
@@ -437,8 +438,8 @@ static size_t read_max(const struct tcp *t, size_t pending)
 }
 
 /*
- * Into the shared memory, behind the place for what is kept: that comes there only if the frame, `pending` bytes long (0 = not known),
- * has become whole. Else what was read joins it, so that a frame that comes in many parts is not copied back and forth with each.
+ * Into the shared memory, behind the place for what is kept: that comes there only if the frame, `pending` bytes long (0 = not
+ * known), has become whole. Else what was read joins it, so that a frame in many parts is not copied back and forth with each.
  */
 static int shared_read(struct tcp *t, size_t pending)
 {
@@ -447,7 +448,7 @@ static int shared_read(struct tcp *t, size_t pending)
 	struct iovec iov = { s->read + kept, len };
 	ssize_t n;
 
-	assert(!s->reader); /* tcp_keep() of another one is missing */
+	assert(!s->reader); /* as in tcp_next() */
 	if (!len)
 		return -ENOBUFS;
 	n = vectors_read(t->fd, &iov, 1);
