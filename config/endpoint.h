@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* An address with its port, as an operator writes it: ADDR:PORT or [ADDR6]:PORT. */
-#ifndef XSR_ENDPOINT_H
-#define XSR_ENDPOINT_H
+#ifndef XSR_CONFIG_ENDPOINT_H
+#define XSR_CONFIG_ENDPOINT_H
 
 #include "service_spec.h"
 #include "types.h"
@@ -21,4 +21,4 @@ int endpoint_parse(const char *text, struct endpoint *out, char why[SERVICE_WHY_
 /* The inverse: "10.0.0.1:5000", "[::]:53" into buf; returns buf. */
 const char *endpoint_text(const struct endpoint *endpoint, char buf[SERVICE_ADDRESS_LEN]);
 
-#endif /* XSR_ENDPOINT_H */
+#endif /* XSR_CONFIG_ENDPOINT_H */
