@@ -18,9 +18,9 @@ static void watch(struct conn *c)
 		event.events |= EPOLLIN;
 	if (tcp_unsent(c->tcp) && !c->is_dirty)
 		event.events |= EPOLLOUT;
-	if (event.events == c->events || c->has_ended || c->is_deaf)
+	if (event.events == c->events || c->has_ended || c->is_deaf || c->socket)
 		return;
-	epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_MOD, c->tcp->fd, &event);
+	epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
 	c->events = event.events;
 }
 
@@ -43,8 +43,11 @@ static void wait_in(struct conn *c, struct conn_list *list)
 		TAILQ_INSERT_TAIL(list, c, waiter);
 }
 
+/* What the kernel moves cannot wait here: who gets -EAGAIN of such a one has to find another answer. */
 int conn_wait(struct conn *c, struct conn *on)
 {
+	if (c->socket)
+		return -EAGAIN;
 	wait_in(c, on ? &on->waiters : &c->gateway->parked);
 	c->waits_on = on;
 	c->waits_ns = c->gateway->now_ns;
@@ -55,6 +58,14 @@ void conn_resume(struct conn *c)
 {
 	if (c->waits_in && !c->has_ended)
 		wait_in(c, &c->gateway->resumed);
+}
+
+/* Nothing tells when there is some. */
+static int wait_for_memory(struct conn *c)
+{
+	conn_wait(c, NULL);
+	c->until_tick = true;
+	return -EAGAIN;
 }
 
 /* A frame that waits does so because of us: its time does not run. */
@@ -74,9 +85,9 @@ static void serve(struct conn *c)
 
 	while (!ret && !c->has_ended && tcp_next(c->tcp, &frame) > 0)
 		ret = c->ops->frame(c, &frame);
+	tcp_keep(c->tcp); /* also if it has ended: what was read lies where the next one is read */
 	if (c->has_ended)
 		return;
-	tcp_keep(c->tcp);
 	half_note(c);
 	if (c->tcp->end == TCP_END_NONE || c->waits_in)
 		return;
@@ -98,8 +109,7 @@ static void read_on(struct conn *c)
 		serve(c);
 		return;
 	}
-	conn_wait(c, NULL);
-	c->until_tick = true;
+	wait_for_memory(c);
 }
 
 /* epoll tells this of those that are not read, too, and again and again. */
@@ -107,7 +117,7 @@ static void hang_up(struct conn *c, uint32_t events)
 {
 	if (c->tcp->end == TCP_END_FIN && !(events & EPOLLERR)) {
 		c->is_deaf = true;
-		epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_DEL, c->tcp->fd, NULL);
+		epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 		return;
 	}
 	c->tcp->end = TCP_END_RESET;
@@ -120,6 +130,10 @@ static void conn_ready(struct watched *watched, uint32_t events)
 
 	if (c->has_ended)
 		return;
+	if (c->socket) {
+		conn_stir(c);
+		return;
+	}
 	if (c->connecting) {
 		c->connecting = false;
 		c->ops->connected(c, tcp_connected(c->tcp->fd));
@@ -144,6 +158,7 @@ int conn_open(struct conn *c, struct gateway *g, const struct conn_ops *ops, int
 	c->watched.ready = conn_ready;
 	c->ops = ops;
 	c->gateway = g;
+	c->fd = fd;
 	c->connecting = connecting;
 	c->read_ns = c->active_ns = g->now_ns;
 	c->events = event.events;
@@ -161,7 +176,7 @@ void conn_end(struct conn *c)
 
 	if (c->has_ended)
 		return;
-	if (!c->connecting && c->tcp->end != TCP_END_RESET)
+	if (!c->connecting && !c->socket && c->tcp->end != TCP_END_RESET)
 		tcp_flush(c->tcp);
 	wait_in(c, NULL);
 	if (c->is_dirty)
@@ -177,15 +192,30 @@ int conn_send(struct conn *c, const void *data, size_t len)
 {
 	if (c->has_ended)
 		return -EPIPE;
+	if (c->socket)
+		return sockmap_send(c->socket, data, len) ? -EAGAIN : 0;
 	if (tcp_send(c->tcp, data, len))
 		return -EAGAIN;
 	become_dirty(c);
 	return 0;
 }
 
+void conn_take(struct conn *c, const struct tcp_frame *frame)
+{
+	if (!c->socket)
+		tcp_take(c->tcp, frame);
+}
+
 int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *to)
 {
-	if (tcp_forward(from->tcp, frame, to->tcp))
+	int ret;
+
+	if (from->socket || to->socket)
+		return conn_send(to, frame->data, frame->len);
+	ret = tcp_forward(from->tcp, frame, to->tcp);
+	if (ret == -ENOBUFS)
+		return wait_for_memory(from);
+	if (ret)
 		return conn_wait(from, to);
 	become_dirty(to);
 	return 0;
@@ -193,8 +223,78 @@ int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *
 
 bool conn_is_full(const struct conn *c)
 {
-	return tcp_unsent(c->tcp) > c->tcp->queue_max / 2;
+	return !c->socket && tcp_unsent(c->tcp) > c->tcp->queue_max / 2;
 }
+
+/* --- what the kernel moves --- */
+
+int conn_join(struct conn *c, enum sockmap_kind kind, uint32_t service, uint32_t frame_max)
+{
+	struct epoll_event event = { .events = EPOLLRDHUP | EPOLLET, .data.ptr = &c->watched };
+	int ret = tcp_flush(c->tcp);
+
+	if (ret <= 0)
+		return ret ?: -EAGAIN;
+	ret = sockmap_add(c->gateway->sockmap, c->fd, kind, service, frame_max, c, &c->socket);
+	if (ret)
+		return ret;
+	c->tcp->fd = -1;
+	wait_in(c, NULL);
+	epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
+	return 0;
+}
+
+int conn_start(struct conn *c)
+{
+	int ret = sockmap_start(c->socket);
+
+	c->is_ending = true; /* it may have ended before */
+	return ret;
+}
+
+void conn_stir(struct conn *c)
+{
+	static const enum tcp_end ends[] = {
+		[SOCKMAP_END_FIN] = TCP_END_FIN,
+		[SOCKMAP_END_HALF_FRAME] = TCP_END_HALF_FRAME,
+		[SOCKMAP_END_LATE] = TCP_END_LATE,
+		[SOCKMAP_END_RESET] = TCP_END_RESET,
+		[SOCKMAP_END_BAD_LEN] = TCP_END_BAD_LEN,
+		[SOCKMAP_END_BAD_VERSION] = TCP_END_BAD_VERSION,
+		[SOCKMAP_END_BAD_TYPE] = TCP_END_BAD_TYPE,
+	};
+	enum sockmap_end end = c->has_ended || c->tcp->end ? SOCKMAP_END_NONE : sockmap_end(c->socket);
+
+	c->is_ending = end == SOCKMAP_END_UNREAD;
+	if (end == SOCKMAP_END_NONE || end == SOCKMAP_END_UNREAD)
+		return;
+	c->tcp->end = ends[end];
+	if (end != SOCKMAP_END_FIN || !c->ops->lingers || !c->ops->lingers(c))
+		conn_end(c);
+}
+
+void conn_look(struct conn *c)
+{
+	uint64_t n;
+
+	if (!c->socket)
+		return;
+	n = sockmap_received(c->socket);
+	if (n != c->n_received) {
+		c->read_ns = c->gateway->now_ns;
+		c->n_pings = 0;
+	}
+	c->n_received = n;
+	if (c->is_ending)
+		conn_stir(c);
+}
+
+uint64_t conn_unsent(const struct conn *c)
+{
+	return c->socket ? sockmap_backlog(c->socket) : tcp_unsent(c->tcp);
+}
+
+/* --- turns --- */
 
 static void flush(struct conn *c)
 {
@@ -253,6 +353,8 @@ void conns_turn(struct gateway *g)
 	}
 	while ((c = TAILQ_FIRST(&g->ended))) {
 		TAILQ_REMOVE(&g->ended, c, turn);
+		if (c->socket)
+			sockmap_remove(c->socket);
 		tcp_close(c->tcp);
 		c->ops->free(c);
 	}

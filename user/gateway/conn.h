@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "sockmap.h"
 #include "tcp.h"
 
 struct gateway;
@@ -45,6 +46,10 @@ struct conn {
 	const struct conn_ops *ops;
 	struct gateway *gateway;
 	struct tcp *tcp;
+	int fd;
+	struct sockmap_socket *socket; /* the kernel moves its bytes, and only some of its frames come here; NULL = all do */
+	uint64_t n_received;	   /* by the kernel, as last seen */
+	bool is_ending;		   /* the kernel was told of its end, and has something of it to pass on yet */
 	uint32_t events;	   /* asked of epoll */
 	bool connecting, is_dirty, has_ended;
 	bool is_deaf;		   /* epoll does not tell of it any more: both sides have finished */
@@ -70,8 +75,27 @@ void conn_end(struct conn *conn);
 /* Queues one frame: 0, or -EAGAIN: there is no room, and nothing waits for it. */
 int conn_send(struct conn *conn, const void *data, size_t len);
 
-/* The frame that came on `from` goes on to `to`; -EAGAIN: `from` waits for it. */
+/* The frame that came on `from` goes on to `to`; -EAGAIN: `from` waits for it, if the gateway moves its bytes. */
 int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *to);
+
+/* Done with a frame that came on it. */
+void conn_take(struct conn *conn, const struct tcp_frame *frame);
+
+/*
+ * From now on the kernel moves its bytes: nothing is kept that was read, nothing else writes to it. -EAGAIN: something is still to be
+ * written; else as sockmap_add(), and it is of no use any more.
+ */
+int conn_join(struct conn *conn, enum sockmap_kind kind, uint32_t service, uint32_t frame_max);
+int conn_start(struct conn *conn); /* lets them flow; 0 or -errno */
+
+/* The kernel told that something happened to it, or it is_ending. */
+void conn_stir(struct conn *conn);
+
+/* Notes whether something came, if the kernel moves it. */
+void conn_look(struct conn *conn);
+
+/* What is still to be written. */
+uint64_t conn_unsent(const struct conn *conn);
 
 /* The connection is not read until `on`, which may be itself, has room; NULL: until conn_resume(). Returns -EAGAIN. */
 int conn_wait(struct conn *conn, struct conn *on);

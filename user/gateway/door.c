@@ -60,7 +60,7 @@ static void client_take(struct door *d, int fd)
 	} else if (d->mode == XSR_STREAM_RELAY) {
 		relay_open(g, d->index, fd);
 	} else {
-		front_open(g, d->index, fd);
+		front_open(g, d->index, fd, d->mode == XSR_STREAM_FRAMES);
 	}
 }
 
@@ -85,12 +85,12 @@ static void door_ready(struct watched *watched, uint32_t events)
 	}
 }
 
-static int links_open(struct gateway *g, uint32_t index, uint64_t backends)
+static int links_open(struct gateway *g, uint32_t index, uint64_t backends, bool wants_kernel)
 {
 	int ret = 0;
 
 	for (; backends && !ret; backends &= backends - 1)
-		ret = link_open(g, index, __builtin_ctzll(backends));
+		ret = link_open(g, index, __builtin_ctzll(backends), wants_kernel);
 	return ret;
 }
 
@@ -171,12 +171,12 @@ static int listen_at(struct door *d, char why[XSR_WHY_LEN])
 	return 0;
 }
 
-static enum xsr_stream_mode mode_choose(const struct xsr_service *s, const char **why)
+/* As wished, or what does the same without the kernel's help. */
+static enum xsr_stream_mode mode_choose(const struct gateway *g, const struct xsr_service *s, const char **why)
 {
-	*why = NULL;
-	if (s->mode == XSR_STREAM_EPOLL || s->mode == XSR_STREAM_RELAY)
+	*why = g->p.broken[s->mode];
+	if (!*why)
 		return s->mode;
-	*why = "the kernel's way is not used by this router";
 	return s->mode == XSR_STREAM_FRAMES ? XSR_STREAM_EPOLL : XSR_STREAM_RELAY;
 }
 
@@ -185,9 +185,14 @@ static void mode_settle(struct door *d)
 {
 	const char *why;
 
-	d->mode = mode_choose(&d->service, &why);
+	d->mode = mode_choose(d->gateway, &d->service, &why);
 	if (d->gateway->p.worker == 0)
 		stream_claim(d->gateway->p.maps, d->index, d->mode, why);
+}
+
+static bool has_links(const struct door *d)
+{
+	return d->mode == XSR_STREAM_EPOLL || d->mode == XSR_STREAM_FRAMES;
 }
 
 static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
@@ -205,8 +210,8 @@ static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
 		mode_settle(d);
 		ret = listen_at(d, why);
 	}
-	if (!ret && d->mode == XSR_STREAM_EPOLL)
-		ret = links_open(g, index, d->service.backends);
+	if (!ret && has_links(d))
+		ret = links_open(g, index, d->service.backends, d->mode == XSR_STREAM_FRAMES);
 	if (ret && d)
 		door_close(g, index);
 	return ret;
@@ -229,7 +234,7 @@ static void backends_sync(struct gateway *g, struct door *d, uint64_t wanted)
 {
 	uint64_t gone = d->service.backends & ~wanted;
 
-	links_open(g, d->index, wanted & ~d->service.backends);
+	links_open(g, d->index, wanted & ~d->service.backends, d->mode == XSR_STREAM_FRAMES);
 	for (; gone; gone &= gone - 1)
 		link_close(link_find(g, d->index, __builtin_ctzll(gone)));
 	d->service.backends = wanted;
@@ -244,7 +249,7 @@ static int door_sync(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
 		door_close(g, index);
 	if (!g->doors[index])
 		return is_ours(s) ? door_open(g, index, why) : 0;
-	if (d->mode == XSR_STREAM_EPOLL && d->service.backends != s->backends)
+	if (has_links(d) && d->service.backends != s->backends)
 		backends_sync(g, d, s->backends);
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "express.h"
 #include "front.h"
 #include "link.h"
 
@@ -40,8 +41,11 @@ static void errand_free(struct gateway *g, struct errand *e)
 static void session_release(struct gateway *g, struct errand *e)
 {
 	struct stream_session *s = e->session;
+	bool holds = e->holds;
 
 	errand_free(g, e);
+	if (holds)
+		express_release(s, s->link);
 	if (s->client)
 		conn_resume(&s->client->conn);
 }
@@ -78,10 +82,21 @@ static void errand_begin(struct errand *e)
 {
 	struct stream_session *s = e->session;
 
+	if (s->flow && !e->holds)
+		e->holds = !express_hold(s);
+	if (s->flow && !e->is_drained)
+		return;
 	if (!link_is_up(s->link) || s->link_epoch != s->link->epoch)
 		errand_passed(e, false);
 	else if (!link_barrier(s->link, e))
 		e->link = s->link;
+}
+
+void errand_drained(struct errand *e)
+{
+	e->is_drained = true;
+	if (!e->token && !e->passed)
+		errand_begin(e);
 }
 
 static struct errand *errand_new(struct gateway *g, unsigned int worker, const struct mail *mail)
@@ -136,7 +151,7 @@ static void move_take(struct gateway *g, unsigned int from, const struct mail *m
 	struct link *to = link_find(g, mail->service, mail->count);
 	struct errand *e = NULL;
 
-	if (s && to && !s->errand && s->state != STREAM_WANTED)
+	if (s && link_is_up(to) && !s->errand && s->state != STREAM_WANTED)
 		e = errand_new(g, from, mail);
 	if (e) {
 		e->to = to->backend;
@@ -172,7 +187,10 @@ static void go_take(struct gateway *g, const struct mail *mail)
 		return;
 	to = mail->result == ERRAND_DONE ? link_find(g, s->service, e->to) : NULL;
 	if (to) {
+		express_note(s);
 		link_bind(s, to);
+		if (link_is_up(to))
+			link_introduce(s, s->answered);
 		s->is_routed = true;
 		s->generation = mail->generation;
 		gateway_count(g, s->service, XSR_STREAM_STAT_MOVES);

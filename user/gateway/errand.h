@@ -40,6 +40,7 @@ struct errand {
 	uint64_t mail_token;	/* of what was asked */
 	uint64_t token;		/* of the barrier; 0 = not sent yet */
 	struct link *link;	/* that the barrier is under way on; NULL = none is */
+	bool holds, is_drained;	/* the kernel holds its requests; and all before is written to the link */
 	bool passed;
 	uint64_t until_ns;
 	TAILQ_ENTRY(errand) of_link;
@@ -50,6 +51,9 @@ void errand_mail(struct gateway *gateway, unsigned int from, const struct mail *
 
 /* The barrier is back, or its link is lost: lost = true. */
 void errand_passed(struct errand *errand, bool lost);
+
+/* The kernel has written all before to the link. */
+void errand_drained(struct errand *errand);
 
 /* The session ends, or its client: what was asked is answered. */
 void errand_abort(struct stream_session *session);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "errand.h"
+#include "express.h"
 #include "link.h"
 #include "names.h"
 #include "route.h"
@@ -13,6 +14,7 @@
 
 #define NS_PER_MS 1000000ULL
 #define PINGS_MAX 2
+#define LOOK_TICKS 4 /* until it is asked again what the kernel has counted */
 
 static struct front *front_of(struct conn *conn)
 {
@@ -71,6 +73,18 @@ void front_error(struct gateway *g, struct stream_session *s, uint16_t code, uin
 	front_answered(s->client);
 }
 
+void front_overdue(struct gateway *g, struct stream_session *s, uint64_t seq)
+{
+	express_note(s);
+	if (s->answered >= seq)
+		return;
+	if (s->flow) {
+		express_end(s);
+		s->is_late = true;
+	}
+	front_error(g, s, XSR_ERROR_DEADLINE, seq);
+}
+
 /* Those that found no room before. */
 static void errors_send(struct front *c)
 {
@@ -109,6 +123,7 @@ static void session_unbind(struct stream_session *s)
 
 	if (!c)
 		return;
+	express_end(s);
 	if (c->last == s)
 		c->last = NULL;
 	stream_session_bind(c->conn.gateway->sessions, s, NULL, NULL, c->conn.gateway->now_ns);
@@ -183,8 +198,10 @@ static bool session_route(struct gateway *g, struct stream_session *s)
 	struct link *link = link_of_route(g, s, &rejected);
 
 	s->routes_version = version;
-	if (s->link != link)
+	if (s->link != link) {
+		express_end(s);
 		link_bind(s, link);
+	}
 	return !rejected;
 }
 
@@ -198,13 +215,40 @@ static struct link *session_link(struct gateway *g, struct stream_session *s)
 
 /* --- HELLO --- */
 
+/* The handshake is over: the kernel moves its frames from here on. */
+static void front_join(struct front *c)
+{
+	struct conn *conn = &c->conn;
+	int ret = conn_join(conn, SOCKMAP_CLIENT, c->service, conn->tcp->frame_max);
+
+	c->wants_kernel = false;
+	if (!ret)
+		ret = conn_start(conn);
+	if (ret)
+		front_end(c, XSR_STREAM_STAT_CLOSED_RESET);
+}
+
 void front_greeted(struct stream_session *s, uint8_t result, uint64_t seq)
 {
 	bool asked = s->state == STREAM_GREETED;
 
 	s->state = STREAM_OPEN;
-	if (asked && s->client)
-		ack_send(s->client, s, s->id, result, seq);
+	if (!asked || !s->client)
+		return;
+	ack_send(s->client, s, s->id, result, seq);
+	if (s->client->wants_kernel)
+		front_join(s->client);
+	else
+		conn_resume(&s->client->conn);
+	express_begin(s);
+}
+
+/* What has to wait cannot, if the kernel moves the connection: the client tries again. */
+static int hello_wait(struct front *c, uint64_t id, struct conn *on)
+{
+	if (!c->conn.socket)
+		return conn_wait(&c->conn, on);
+	return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
 }
 
 /* The session is this worker's: its backend says how far it came. */
@@ -218,9 +262,10 @@ static int session_greet(struct front *c, struct stream_session *s, uint64_t seq
 			session_forget(g, s);
 		return 0;
 	}
+	express_end(s);
 	s->link_epoch = 0;
 	if (link_introduce(s, seq))
-		return conn_wait(&c->conn, &s->link->conn->conn);
+		return hello_wait(c, s->id, &s->link->conn->conn);
 	session_bind(c, s);
 	s->state = STREAM_GREETED;
 	s->answered = seq;
@@ -237,6 +282,7 @@ static int session_want(struct front *c, uint64_t id, unsigned int owner)
 
 	if (!s)
 		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
+	s->gateway = g;
 	s->left_ns = g->now_ns;
 	s->state = STREAM_WANTED;
 	session_bind(c, s);
@@ -244,7 +290,7 @@ static int session_want(struct front *c, uint64_t id, unsigned int owner)
 		session_forget(g, s);
 		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
 	}
-	return conn_wait(&c->conn, NULL);
+	return hello_wait(c, id, NULL);
 }
 
 void front_owns(struct stream_session *s)
@@ -279,6 +325,7 @@ static int session_begin(struct front *c, uint64_t id, uint64_t seq)
 			registry_forget(g->p.registry, c->service, id);
 		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
 	}
+	s->gateway = g;
 	s->left_ns = g->now_ns;
 	s->state = STREAM_OPEN;
 	return session_greet(c, s, seq);
@@ -299,7 +346,7 @@ static int hello_take(struct front *c, const struct tcp_frame *frame)
 	if (!s)
 		return session_begin(c, id, seq);
 	if (s->state == STREAM_WANTED || s->is_held)
-		return s->client == c ? conn_wait(&c->conn, NULL) : (ack_send(c, s, id, XSR_HELLO_BUSY, 0), 0);
+		return s->client == c ? hello_wait(c, id, NULL) : (ack_send(c, s, id, XSR_HELLO_BUSY, 0), 0);
 	return session_greet(c, s, seq);
 }
 
@@ -332,8 +379,15 @@ static int request_refuse(struct front *c, const struct tcp_frame *frame, uint16
 
 	if (error_send(c, be64toh(h->id), be64toh(h->seq), code))
 		return conn_wait(&c->conn, &c->conn);
-	tcp_take(c->conn.tcp, frame);
+	conn_take(&c->conn, frame);
 	return 0;
+}
+
+static int link_full(struct front *c, const struct tcp_frame *frame, struct link *link)
+{
+	if (c->conn.socket)
+		return request_refuse(c, frame, XSR_ERROR_OVERFLOW);
+	return conn_wait(&c->conn, &link->conn->conn);
 }
 
 static int request_pass(struct front *c, const struct tcp_frame *frame)
@@ -345,15 +399,16 @@ static int request_pass(struct front *c, const struct tcp_frame *frame)
 	if (!s)
 		return request_refuse(c, frame, XSR_ERROR_NO_HANDSHAKE);
 	if (s->is_held || s->state == STREAM_GREETED)
-		return conn_wait(&c->conn, NULL);
+		return c->conn.socket ? request_refuse(c, frame, XSR_ERROR_OVERFLOW) : conn_wait(&c->conn, NULL);
 	link = session_link(c->conn.gateway, s);
 	if (!link)
 		return request_refuse(c, frame, XSR_ERROR_NO_BACKEND);
 	if (link_introduce(s, s->answered))
-		return conn_wait(&c->conn, &link->conn->conn);
+		return link_full(c, frame, link);
 	if (conn_forward(&c->conn, frame, &link->conn->conn))
-		return -EAGAIN;
+		return c->conn.socket ? link_full(c, frame, link) : -EAGAIN;
 	request_note(c, s, seq, frame->len);
+	express_begin(s);
 	return 0;
 }
 
@@ -412,9 +467,11 @@ static int front_frame(struct conn *conn, const struct tcp_frame *frame)
 		return request_pass(c, frame);
 	}
 	if (!ret) {
-		tcp_take(conn->tcp, frame);
+		conn_take(conn, frame);
 		if (type != XSR_FRAME_HB_PONG && type != XSR_FRAME_HB_PING)
 			conn->active_ns = conn->gateway->now_ns;
+		if (c->wants_kernel && type == XSR_FRAME_HELLO && !LIST_EMPTY(&c->sessions))
+			return conn_wait(conn, NULL); /* what comes behind it is the kernel's to read */
 	}
 	return ret;
 }
@@ -428,7 +485,7 @@ static bool is_waiting(const struct front *c)
 	LIST_FOREACH(s, &c->sessions, of_client)
 		if (s->is_busy)
 			return true;
-	return false;
+	return c->conn.socket && !sockmap_drained(c->conn.socket);
 }
 
 static bool front_lingers(struct conn *conn)
@@ -455,6 +512,7 @@ static enum xsr_stream_stat stat_of_end(const struct front *c)
 		[TCP_END_BAD_LEN] = XSR_STREAM_STAT_CLOSED_BAD_LEN,
 		[TCP_END_BAD_VERSION] = XSR_STREAM_STAT_CLOSED_BAD_VERSION,
 		[TCP_END_BAD_TYPE] = XSR_STREAM_STAT_CLOSED_BAD_TYPE,
+		[TCP_END_LATE] = XSR_STREAM_STAT_CLOSED_SLOW,
 	};
 
 	return c->why ?: stats[c->conn.tcp->end];
@@ -501,7 +559,7 @@ static const struct conn_ops front_ops = {
 	.free = front_free,
 };
 
-void front_open(struct gateway *g, uint32_t service, int fd)
+void front_open(struct gateway *g, uint32_t service, int fd, bool wants_kernel)
 {
 	struct front *c = calloc(1, sizeof(*c));
 
@@ -514,6 +572,7 @@ void front_open(struct gateway *g, uint32_t service, int fd)
 		free(c);
 		return;
 	}
+	c->wants_kernel = c->conn.tcp->is_exact = wants_kernel;
 	LIST_INSERT_HEAD(&g->clients, c, of_gateway);
 	g->n_clients++;
 	gateway_gauge(g, service, XSR_STREAM_STAT_CONNECTIONS, 1);
@@ -550,6 +609,24 @@ static bool is_slow(const struct front *c)
 	return since_ns && ms_since(c, since_ns) > conn->gateway->p.heartbeat_ms;
 }
 
+/* What the kernel did by itself. */
+static void sessions_look(struct front *c)
+{
+	struct gateway *g = c->conn.gateway;
+	struct stream_session *s, *next;
+
+	conn_look(&c->conn);
+	if (!c->conn.socket || c->conn.has_ended || (g->n_ticks % LOOK_TICKS && !c->leaves))
+		return;
+	for (s = LIST_FIRST(&c->sessions); s; s = next) {
+		next = LIST_NEXT(s, of_client);
+		express_note(s);
+		if (s->flow && !s->is_held && s->routes_version != routes_version(g))
+			session_route(g, s);
+	}
+	front_answered(c);
+}
+
 void front_tick(struct front *c)
 {
 	struct conn *conn = &c->conn;
@@ -557,7 +634,8 @@ void front_tick(struct front *c)
 
 	if (conn->until_tick)
 		conn_resume(conn);
-	if (conn->waits_in)
+	sessions_look(c);
+	if (conn->waits_in || conn->has_ended)
 		return;
 	if (is_slow(c))
 		front_end(c, XSR_STREAM_STAT_CLOSED_SLOW);

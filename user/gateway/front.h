@@ -11,14 +11,15 @@ struct front {
 	struct stream_set sessions;
 	struct stream_session *last; /* that a frame was for; NULL = look it up */
 	enum xsr_stream_stat why;    /* how it ended, if not by what tcp says */
+	bool wants_kernel;
 	bool leaves;		     /* it writes no more, and waits for answers */
 	bool is_choked;		     /* it reads nothing: replies to it are thrown away, and answered for by an ERR */
 	bool has_errors;	     /* some of its sessions have yet to be told of one */
 	LIST_ENTRY(front) of_gateway;
 };
 
-/* Takes the connection over that came in by the service's door. */
-void front_open(struct gateway *gateway, uint32_t service, int fd);
+/* Takes the connection over that came in by the service's door; wants_kernel: after the handshake the kernel moves its frames. */
+void front_open(struct gateway *gateway, uint32_t service, int fd, bool wants_kernel);
 
 /* Closes it; `why` is one of XSR_STREAM_STAT_CLOSED_*. */
 void front_end(struct front *client, enum xsr_stream_stat why);
@@ -28,6 +29,9 @@ void front_greeted(struct stream_session *session, uint8_t result, uint64_t seq)
 
 /* The session's client is told that requests up to seq, which have no answer, get none. */
 void front_error(struct gateway *gateway, struct stream_session *session, uint16_t code, uint64_t seq);
+
+/* The same, because it takes too long. */
+void front_overdue(struct gateway *gateway, struct stream_session *session, uint64_t seq);
 
 /* The other worker has parted with the session that a client here wants. */
 void front_owns(struct stream_session *session);

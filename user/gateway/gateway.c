@@ -12,6 +12,7 @@
 #include "front.h"
 #include "door.h"
 #include "errand.h"
+#include "express.h"
 #include "link.h"
 #include "relay.h"
 
@@ -71,7 +72,7 @@ static void deadlines_look(struct gateway *g)
 		next = TAILQ_NEXT(s, in_busy);
 		seq = stream_session_overdue(s, before_ns);
 		if (seq)
-			front_error(g, s, XSR_ERROR_DEADLINE, seq);
+			front_overdue(g, s, seq);
 	}
 }
 
@@ -128,12 +129,13 @@ static void tick(struct gateway *g)
 	if (g->now_ns < g->tick_ns)
 		return;
 	g->tick_ns = g->now_ns + GATEWAY_TICK_MS * NS_PER_MS;
+	g->n_ticks++;
+	clients_tick(g);
+	relays_tick(g);
 	deadlines_look(g);
 	left_look(g);
 	errands_tick(g);
 	links_tick(g);
-	clients_tick(g);
-	relays_tick(g);
 	doors_tick(g);
 	if (g->now_ns >= g->sync_ns && !g->ends_ns)
 		services_sync(g);
@@ -143,7 +145,9 @@ static void tick(struct gateway *g)
 
 static int ms_to_tick(const struct gateway *g)
 {
-	return g->tick_ns > g->now_ns ? (g->tick_ns - g->now_ns) / NS_PER_MS + 1 : 0;
+	int ms = g->tick_ns > g->now_ns ? (g->tick_ns - g->now_ns) / NS_PER_MS + 1 : 0;
+
+	return express_busy(g) && ms > EXPRESS_MS ? EXPRESS_MS : ms;
 }
 
 static void turn(struct gateway *g)
@@ -162,6 +166,7 @@ static void turn(struct gateway *g)
 		watched = events[i].data.ptr;
 		watched->ready(watched, events[i].events);
 	}
+	express_turn(g);
 	tick(g);
 	conns_turn(g);
 }
@@ -208,6 +213,8 @@ static int gateway_fill(struct gateway *g, char why[XSR_WHY_LEN])
 		ret = tcp_shared_open(&g->shared, g->p.memory_max);
 	if (!ret)
 		ret = stream_sessions_open(&g->sessions, g->p.sessions_max);
+	if (!ret && g->p.stream)
+		ret = express_open(g, why);
 	if (ret)
 		return ret;
 	g->bell.ready = bell_ready;
@@ -232,6 +239,7 @@ int gateway_open(struct gateway **out, const struct gateway_params *params, char
 	TAILQ_INIT(&g->resumed);
 	TAILQ_INIT(&g->ended);
 	TAILQ_INIT(&g->errands);
+	TAILQ_INIT(&g->settling);
 	ret = gateway_fill(g, why);
 	if (ret)
 		gateway_close(g);
@@ -248,6 +256,7 @@ void gateway_close(struct gateway *g)
 		doors_close(g);
 		conns_turn(g);
 	}
+	express_close(g);
 	stream_sessions_close(g->sessions);
 	tcp_shared_close(&g->shared);
 	post_close(&g->post);

@@ -7,6 +7,7 @@
  *   link.c      the connection to a backend: comes back by itself, carries the sessions of all clients
  *   session.c   which connection and which link a session has, what of it is unanswered
  *   relay.c     a service whose bytes are not looked at: a connection to a backend for each client
+ *   express.c   sessions whose frames the kernel passes on by itself
  *   errand.c    what takes several steps: a session comes from another worker, or goes to another backend
  */
 #ifndef XSR_GATEWAY_H
@@ -17,6 +18,7 @@
 #include "conn.h"
 #include "maps.h"
 #include "post.h"
+#include "stream_load.h"
 #include "registry.h"
 #include "stream_session.h"
 #include "xsr.h"
@@ -38,6 +40,8 @@ struct gateway_params {
 	unsigned int reconnect_max_ms;
 	int backlog;
 	struct tcp_options options;
+	struct stream *stream;	      /* the kernel's way; NULL = none of it works */
+	const char *broken[XSR_STREAM_MAX]; /* why the kernel cannot serve in this mode; NULL = it can */
 	void (*log)(const char *sentence, void *arg);
 	void *log_arg;
 };
@@ -69,6 +73,10 @@ struct gateway {
 	TAILQ_HEAD(, errand) errands;
 	unsigned int n_clients;
 	uint64_t gauges[XSR_SERVICES_MAX][XSR_STREAM_STAT_ACCEPTED]; /* those counters that are no totals */
+	struct sockmap *sockmap;	 /* its share of the kernel's way; NULL = none */
+	struct watched lane;		 /* what the kernel did not decide */
+	struct stream_list settling;	 /* see express.h */
+	unsigned int n_ticks;
 	struct post post;
 	struct watched bell;		 /* the post's */
 	atomic_bool stopping;

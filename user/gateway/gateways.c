@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "sockmap.h"
+
 #define PATIENCE_S 3
 
 struct gateways {
 	unsigned int n, n_running;
 	struct registry *registry;
+	struct stream *stream; /* NULL = the kernel cannot */
+	char broken[XSR_STREAM_MAX][STREAM_WHY_LEN];
 	struct post control;
 	struct gateway *at[XSR_WORKERS_MAX];
 	pthread_t threads[XSR_WORKERS_MAX];
@@ -67,6 +71,43 @@ static int cpu_choose(unsigned int i)
 	return -1;
 }
 
+static bool is_wished(const struct maps *maps, enum xsr_stream_mode mode)
+{
+	uint32_t i;
+
+	for (i = 1; i < XSR_SERVICES_MAX; i++)
+		if (maps->services[i].name[0] && maps->services[i].mode == mode)
+			return true;
+	return false;
+}
+
+/* Whether the kernel loads the programs, and then moves bytes rightly. */
+static void mode_try(struct gateways *gs, enum xsr_stream_mode mode, struct gateway_params *p)
+{
+	char *why = gs->broken[mode];
+
+	p->broken[mode] = why;
+	if (gs->stream && stream_mode_works(gs->stream, mode, why))
+		p->broken[mode] = NULL;
+}
+
+/* Only if a service asks for it. */
+static void kernel_try(struct gateways *gs, struct gateway_params *p)
+{
+	const struct stream_options options = { .n_workers = gs->n };
+	char why[STREAM_WHY_LEN] = "no service asked for it when the router started";
+	enum xsr_stream_mode modes[] = { XSR_STREAM_FRAMES, XSR_STREAM_SPLICE, XSR_STREAM_LOCAL };
+	unsigned int i;
+
+	if (is_wished(p->maps, XSR_STREAM_FRAMES) || is_wished(p->maps, XSR_STREAM_SPLICE))
+		stream_open(&gs->stream, &options, why);
+	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		snprintf(gs->broken[modes[i]], sizeof(gs->broken[0]), "%s", why);
+		mode_try(gs, modes[i], p);
+	}
+	p->stream = gs->stream;
+}
+
 static int gateways_fill(struct gateways *gs, const struct gateway_params *params, const int *cpus, char why[XSR_WHY_LEN])
 {
 	struct gateway_params p = *params;
@@ -75,6 +116,7 @@ static int gateways_fill(struct gateways *gs, const struct gateway_params *param
 
 	ret = registry_open(&gs->registry, params->maps, gs->n * params->sessions_max);
 	p.registry = gs->registry;
+	kernel_try(gs, &p);
 	for (i = 0; i < gs->n && !ret; i++) {
 		p.worker = i;
 		p.cpu = cpus ? cpus[i] : cpu_choose(i);
@@ -171,6 +213,7 @@ void gateways_close(struct gateways *gs)
 			ring_close(gs->rings[a][b]);
 	post_close(&gs->control);
 	registry_close(gs->registry);
+	stream_close(gs->stream);
 	free(gs);
 }
 

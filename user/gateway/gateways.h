@@ -8,7 +8,7 @@
 struct gateways;
 
 /*
- * params->worker, ->cpu and ->registry are chosen here; cpus: the core of each, -1 = not pinned, NULL = the i-th that the process may use. Listens from
+ * params->worker, ->cpu, ->registry, ->stream and ->broken are chosen here; cpus: the core of each, -1 = not pinned, NULL = the i-th that the process may use. Listens from
  * here on, serves once it is started. 0, or -errno with a sentence.
  */
 int gateways_open(struct gateways **out, const struct gateway_params *params, unsigned int n, const int *cpus,

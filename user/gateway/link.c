@@ -9,6 +9,7 @@
 #include "front.h"
 #include "endpoint.h"
 #include "errand.h"
+#include "express.h"
 #include "mix.h"
 #include "wire.h"
 
@@ -171,24 +172,33 @@ static int ack_take(struct link *l, const struct tcp_frame *frame)
 	return 0;
 }
 
-/* It went, it is choked, or was told already that this has no answer. */
+/* Its client went, has not been greeted yet (then it comes again), or was told already that this has no answer. */
 static bool is_unwanted(const struct stream_session *s, uint64_t seq)
 {
-	return !s || !s->client || s->client->conn.has_ended || seq <= s->erred;
+	return !s || s->state != STREAM_OPEN || !s->client || s->client->conn.has_ended || seq <= s->erred;
 }
 
 static int reply_drop(struct link *l, const struct tcp_frame *frame)
 {
 	count(l, XSR_STREAM_STAT_STRAY_REPLIES);
-	tcp_take(l->conn->conn.tcp, frame);
+	conn_take(&l->conn->conn, frame);
 	return 0;
 }
 
 static int reply_choke(struct link *l, struct stream_session *s, const struct tcp_frame *frame, uint64_t seq)
 {
 	front_error(l->gateway, s, XSR_ERROR_OVERFLOW, seq);
-	tcp_take(l->conn->conn.tcp, frame);
+	conn_take(&l->conn->conn, frame);
 	return 0;
+}
+
+/* All replies that were given up have come: the kernel may pass the others on again. */
+static void late_over(struct stream_session *s, uint64_t seq)
+{
+	if (!s->is_late)
+		return;
+	s->is_late = seq < s->erred;
+	express_begin(s);
 }
 
 static int reply_pass(struct link *l, const struct tcp_frame *frame)
@@ -197,13 +207,15 @@ static int reply_pass(struct link *l, const struct tcp_frame *frame)
 	struct stream_session *s = stream_session_find(l->gateway->sessions, l->service, be64toh(frame->header->id));
 	int ret;
 
+	if (s && seq >= s->erred)
+		late_over(s, seq);
 	if (is_unwanted(s, seq))
 		return reply_drop(l, frame);
 	if (s->client->is_choked)
 		return reply_choke(l, s, frame, seq);
 	ret = conn_forward(&l->conn->conn, frame, &s->client->conn);
 	if (ret)
-		return ret;
+		return l->conn->conn.socket ? reply_choke(l, s, frame, seq) : ret;
 	stream_session_answered(l->gateway->sessions, s, seq);
 	count(l, XSR_STREAM_STAT_REPLIES);
 	*gateway_counter(l->gateway, l->service, XSR_STREAM_STAT_REPLY_BYTES) += frame->len;
@@ -231,6 +243,15 @@ static int control_take(struct link *l, const struct tcp_frame *frame)
 	}
 }
 
+/* From here on the kernel moves its frames; sessions begin on it after that. */
+static int link_join(struct link *l)
+{
+	struct conn *conn = &l->conn->conn;
+	int ret = conn_join(conn, SOCKMAP_LINK, l->service, conn->tcp->frame_max);
+
+	return ret || conn_start(conn) ? link_fail(l) : 0;
+}
+
 static int link_frame(struct conn *conn, const struct tcp_frame *frame)
 {
 	struct link *l = link_of(conn);
@@ -238,9 +259,12 @@ static int link_frame(struct conn *conn, const struct tcp_frame *frame)
 
 	if (ret == 1)
 		return l->state == LINK_UP ? reply_pass(l, frame) : link_fail(l);
-	if (!ret)
-		tcp_take(conn->tcp, frame);
-	return ret;
+	if (ret)
+		return ret;
+	conn_take(conn, frame);
+	if (l->state == LINK_UP && l->wants_kernel && !conn->socket)
+		return link_join(l);
+	return 0;
 }
 
 /* --- it comes and goes --- */
@@ -262,6 +286,7 @@ static void sessions_lose(struct link *l)
 
 	LIST_FOREACH(s, &l->sessions, of_link) {
 		s->link_epoch = 0;
+		s->is_late = false;
 		if (s->is_busy)
 			front_error(l->gateway, s, XSR_ERROR_NO_BACKEND, s->asked);
 		if (s->state == STREAM_GREETED)
@@ -283,6 +308,7 @@ static const char *text_of_end(const struct conn *conn)
 		[TCP_END_BAD_LEN] = "a frame with an impossible length came",
 		[TCP_END_BAD_VERSION] = "a frame of another version came",
 		[TCP_END_BAD_TYPE] = "a frame of unknown type came",
+		[TCP_END_LATE] = "half a frame came, and no more",
 	};
 
 	if (conn->tcp->end == TCP_END_RESET && conn->tcp->error)
@@ -300,6 +326,8 @@ static void link_ended(struct conn *conn)
 	count(l, was_up ? XSR_STREAM_STAT_BACKEND_LOST : XSR_STREAM_STAT_BACKEND_FAILED);
 	if (!l->is_closing && (was_up || l->retry_ms == RETRY_MIN_MS))
 		say(l, was_up ? "lost" : "cannot be reached", text_of_end(conn));
+	if (was_up)
+		express_lose(l);
 	link_down(l);
 	if (was_up)
 		sessions_lose(l);
@@ -347,11 +375,12 @@ static void link_connect(struct link *l)
 		return;
 	}
 	lc->link = l;
+	lc->conn.tcp->is_exact = l->wants_kernel;
 	l->conn = lc;
 	state_set(l, LINK_CONNECTING);
 }
 
-int link_open(struct gateway *g, uint32_t service, uint32_t backend)
+int link_open(struct gateway *g, uint32_t service, uint32_t backend, bool wants_kernel)
 {
 	struct link *l = calloc(1, sizeof(*l));
 
@@ -360,6 +389,7 @@ int link_open(struct gateway *g, uint32_t service, uint32_t backend)
 	l->gateway = g;
 	l->service = service;
 	l->backend = backend;
+	l->wants_kernel = wants_kernel;
 	l->retry_ms = RETRY_MIN_MS;
 	TAILQ_INIT(&l->barriers);
 	LIST_INSERT_HEAD(&g->links[service], l, of_service);
@@ -416,6 +446,8 @@ void link_tick(struct link *l)
 {
 	if (l->conn && l->conn->conn.until_tick)
 		conn_resume(&l->conn->conn);
+	if (l->conn)
+		conn_look(&l->conn->conn);
 	if (l->state == LINK_DOWN && l->gateway->now_ns >= l->retry_ns)
 		link_connect(l);
 	else if (l->state == LINK_UP)

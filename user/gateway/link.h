@@ -20,6 +20,7 @@ struct link {
 	uint32_t epoch;		 /* counts the times that it came up; 0 = never */
 	struct link_conn *conn;	 /* NULL while it is down */
 	struct stream_set sessions;
+	bool wants_kernel;	 /* once it is up the kernel moves its frames */
 	bool is_closing;	 /* by our own will */
 	uint64_t retry_ns;
 	unsigned int retry_ms;	 /* the next pause */
@@ -34,8 +35,8 @@ struct link_conn {
 	struct link *link;
 };
 
-/* 0 and a new link, which begins to connect at the next tick; or -ENOMEM. */
-int link_open(struct gateway *gateway, uint32_t service, uint32_t backend);
+/* 0 and a new link, which begins to connect at the next tick; wants_kernel: once it is up the kernel moves its frames; or -ENOMEM. */
+int link_open(struct gateway *gateway, uint32_t service, uint32_t backend, bool wants_kernel);
 void link_close(struct link *link); /* its sessions lose it */
 
 static inline bool link_is_up(const struct link *link)

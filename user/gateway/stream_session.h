@@ -10,8 +10,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "sockmap.h"
+
 struct front;
 struct errand;
+struct gateway;
 struct link;
 
 #define ASKED_GROUPS 8
@@ -32,6 +35,7 @@ struct stream_session {
 	uint64_t id;
 	uint32_t service;
 	enum stream_state state;
+	struct gateway *gateway;
 	struct front *client;	 /* NULL: it went, and may come back */
 	struct link *link;	 /* NULL: none was found yet */
 	uint32_t link_epoch;	 /* the link's when the session was introduced to it */
@@ -47,6 +51,16 @@ struct stream_session {
 	uint64_t erred;		 /* requests up to here that have no answer get none any more */
 	uint64_t left_ns;	 /* when its client went */
 	struct errand *errand;
+
+	/* See express.h. */
+	struct sockmap_flow *flow; /* NULL: it is not express */
+	bool is_late;		 /* requests were given up that may still be answered: it is not express until that has come */
+	bool is_settling;
+	unsigned int n_releases; /* ways that are to be opened by the kernel */
+	uint64_t settle_client, settle_link; /* what must have come out of the lane of each */
+	struct sockmap_counts seen;
+	TAILQ_ENTRY(stream_session) in_settling;
+
 	unsigned int n_groups;
 	struct asked_group groups[ASKED_GROUPS]; /* oldest first */
 	LIST_ENTRY(stream_session) of_client;

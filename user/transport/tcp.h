@@ -41,6 +41,7 @@ enum tcp_end {
 	TCP_END_BAD_LEN,
 	TCP_END_BAD_VERSION,
 	TCP_END_BAD_TYPE,
+	TCP_END_LATE,	     /* a frame was not whole in time; only where the kernel reads */
 };
 
 struct tcp {
