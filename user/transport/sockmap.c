@@ -15,8 +15,8 @@
 
 #include "sockmap_parts.h"
 
-#define BACKLOG_HIGH (512u << 10)
-#define BACKLOG_LOW (128u << 10)
+#define BACKLOG_HIGH (1u << 20)
+#define BACKLOG_LOW (256u << 10)
 #define RCVBUF (256u << 10)
 #define HALF_FRAME_MS 60000
 #define RUN_MAX (64u << 10)
@@ -226,10 +226,9 @@ void sockmap_remove(struct sockmap_socket *s)
 	while ((node = LIST_FIRST(&s->flows)))
 		flow_detach(node->flow, s);
 	if (s->peer) {
-		if (s->peer_slowed)
-			socket_go(s->peer);
+		brake_set(&s->on_peer, NULL, BRAKE_OFF);
+		brake_set(&s->peer->on_peer, NULL, BRAKE_OFF);
 		s->peer->peer = NULL;
-		s->peer->peer_slowed = false;
 	}
 	socket_unwatch(s);
 	lane_forget(sm, s);
@@ -289,7 +288,7 @@ static enum sockmap_end end_of_fin(struct sockmap_socket *s, uint64_t received)
 		s->end_passed = passed;
 		option_set(s->view.fd, SOL_SOCKET, SO_RCVLOWAT, 1);
 	}
-	return now - s->end_ns < END_WAIT_NS || s->n_slow ? SOCKMAP_END_UNREAD : SOCKMAP_END_HALF_FRAME;
+	return now - s->end_ns < END_WAIT_NS || s->n_brakes ? SOCKMAP_END_UNREAD : SOCKMAP_END_HALF_FRAME;
 }
 
 enum sockmap_end sockmap_end(struct sockmap_socket *s)

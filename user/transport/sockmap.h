@@ -81,7 +81,7 @@ struct sockmap_options {
 	unsigned int worker;	  /* its share of stream's connections: each worker opens one */
 	size_t memory_max;	  /* of what waits in user space: held, or to be sent */
 	uint32_t backlog_high;	  /* bytes redirected and not yet written to a connection: above, those that feed it are slowed */
-	uint32_t backlog_low;	  /* and below let go again; 0 = defaults of 512 KiB and 128 KiB */
+	uint32_t backlog_low;	  /* and below let go again; 0 = defaults of 1 MiB and 256 KiB */
 	uint32_t rcvbuf;	  /* of each connection; raised to what frame_max needs; 0 = 256 KiB */
 	uint32_t half_frame_ms;	  /* a frame that is not whole after so long ends its connection; 0 = 60 s */
 	const struct sockmap_events *events;
@@ -191,7 +191,7 @@ void sockmap_lose(struct sockmap_socket *s, void (*fn)(struct sockmap_flow *flow
 /* What became of bytes, over all its connections; for operators and tests. */
 struct sockmap_stats {
 	uint64_t lane_frames, lane_bytes; /* through user space */
-	uint64_t slowed;		  /* times that a connection was slowed */
+	uint64_t slowed, stopped;	  /* times that a connection was slowed, and stopped where that was not enough */
 	uint64_t held_max;		  /* frames held at a time, the most */
 	uint64_t backlog_max;		  /* of one connection, the most that was seen */
 	uint64_t dropped;		  /* frames, by the kernel's part: their target was gone, or no memory */

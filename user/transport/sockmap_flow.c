@@ -8,6 +8,8 @@
 #include "mix.h"
 #include "sockmap_parts.h"
 
+#define FLIPS_SLOW 4 /* tries after which a source that is slowed and still sends is stopped */
+
 _Static_assert((int)SOCKMAP_REQUESTS == (int)XSR_WAY_REQUESTS && (int)SOCKMAP_REPLIES == (int)XSR_WAY_REPLIES, "the same ways");
 
 /* --- the table --- */
@@ -72,43 +74,16 @@ static struct sockmap_socket *way_source(const struct sockmap_flow *flow, enum s
 	return way == SOCKMAP_REQUESTS ? flow->client : flow->link;
 }
 
-static void slowed_set(struct sockmap_socket **slowed, struct sockmap_socket *source)
+void flow_brake(struct sockmap_flow *flow)
 {
-	struct sockmap_socket *before = *slowed;
+	struct flow_way *requests = &flow->ways[SOCKMAP_REQUESTS], *replies = &flow->ways[SOCKMAP_REPLIES];
 
-	*slowed = source;
-	if (source)
-		socket_slow(source);
-	if (before)
-		socket_go(before);
-}
-
-void flow_full_begin(struct sockmap_flow *flow, const struct sockmap_socket *target)
-{
-	enum sockmap_way way = target == flow->client ? SOCKMAP_REPLIES : SOCKMAP_REQUESTS;
-
-	slowed_set(&flow->ways[way].slowed_full, way_source(flow, way));
-}
-
-void flow_full_end(struct sockmap_flow *flow, const struct sockmap_socket *target)
-{
-	enum sockmap_way way = target == flow->client ? SOCKMAP_REPLIES : SOCKMAP_REQUESTS;
-
-	slowed_set(&flow->ways[way].slowed_full, NULL);
-}
-
-/* As it must be with the connections that the flow has now. */
-static void slowed_update(struct sockmap_flow *flow)
-{
-	int way;
-
-	for (way = 0; way < SOCKMAP_WAYS; way++) {
-		struct sockmap_socket *target = way == SOCKMAP_REQUESTS ? flow->link : flow->client;
-
-		slowed_set(&flow->ways[way].slowed_full, target && target->full ? way_source(flow, way) : NULL);
-		if (flow->ways[way].slowed_hold)
-			slowed_set(&flow->ways[way].slowed_hold, way_source(flow, way));
-	}
+	if (requests->phase == WAY_LOST)
+		return;
+	brake_set(&requests->full, flow->client, flow->link ? flow->link->full : BRAKE_OFF);
+	brake_set(&replies->full, flow->link, flow->client ? flow->client->full : BRAKE_OFF);
+	brake_set(&requests->hold, flow->client, requests->hold.level);
+	brake_set(&replies->hold, flow->link, replies->hold.level);
 }
 
 static void client_set(struct sockmap_flow *flow, struct sockmap_socket *client)
@@ -212,7 +187,7 @@ int sockmap_flow_add(struct sockmap *sm, uint32_t service, uint64_t id, struct s
 	}
 	sm->n_flow_free--;
 	stale_take_over(flow, at);
-	slowed_update(flow);
+	flow_brake(flow);
 	*out = flow;
 	return 0;
 }
@@ -251,8 +226,8 @@ static void way_lose(struct sockmap_flow *flow, enum sockmap_way way)
 		w->n_stale += counter_load(&way_counts(flow, way)->held) - w->n_taken;
 	w->n_taken = 0;
 	held_drop(flow, way);
-	slowed_set(&w->slowed_full, NULL);
-	slowed_set(&w->slowed_hold, NULL);
+	brake_set(&w->full, NULL, BRAKE_OFF);
+	brake_set(&w->hold, NULL, BRAKE_OFF);
 }
 
 void sockmap_flow_lose(struct sockmap_flow *flow)
@@ -399,7 +374,7 @@ int sockmap_flow_hold(struct sockmap_flow *flow, enum sockmap_way way)
 	w->drain_injected = w->target->submitted;
 	w->drain_redirected = 0;
 	if (way == SOCKMAP_REQUESTS)
-		slowed_set(&w->slowed_hold, flow->client);
+		brake_set(&w->hold, flow->client, BRAKE_SLOW);
 	moving_set(flow, true);
 	return 0;
 }
@@ -421,7 +396,7 @@ int sockmap_flow_take(struct sockmap_flow *flow, struct sockmap_socket *client)
 	held_drop(flow, SOCKMAP_REQUESTS);
 	client_set(flow, client);
 	replies->target = client;
-	slowed_update(flow);
+	flow_brake(flow);
 	moving_set(flow, false);
 	return 0;
 }
@@ -468,7 +443,8 @@ int sockmap_flow_release(struct sockmap_flow *flow, enum sockmap_way way, struct
 	if (way == SOCKMAP_REQUESTS)
 		link_set(flow, to);
 	w->phase = WAY_RELEASING;
-	slowed_update(flow);
+	w->n_flips = 0;
+	flow_brake(flow);
 	held_submit(flow->sm, w);
 	if (!flip_send(flow, way))
 		moving_set(flow, true);
@@ -582,13 +558,12 @@ void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped
 		return;
 	w->flip_sent = false;
 	if (!flipped) { /* more was held meanwhile; it comes to an end if its source is slow */
-		if (!w->slowed_hold)
-			slowed_set(&w->slowed_hold, way_source(flow, way));
+		brake_set(&w->hold, way_source(flow, way), ++w->n_flips < FLIPS_SLOW ? BRAKE_SLOW : BRAKE_STOP);
 		moving_set(flow, true);
 		return;
 	}
 	w->phase = WAY_OPEN;
 	w->entry.state = XSR_WAY_OPEN;
-	slowed_set(&w->slowed_hold, NULL);
+	brake_set(&w->hold, NULL, BRAKE_OFF);
 	sm->options.events->released(flow, way, sm->options.arg);
 }

@@ -5,6 +5,7 @@
  * until less than the low mark is left.
  */
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -28,87 +29,113 @@ int socket_info(const struct sockmap_socket *s, uint64_t *written, uint64_t *rec
 	return 0;
 }
 
-static void window_set(const struct sockmap_socket *s, int window)
+#define SETTLE_NS 50000000ULL /* in which what was under way to a slowed source has come */
+
+static void option_set(const struct sockmap_socket *s, int level, int name, int value)
 {
-	setsockopt(s->view.fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &window, sizeof(window));
+	setsockopt(s->view.fd, level, name, &value, sizeof(value));
 }
 
-void socket_slow(struct sockmap_socket *s)
+/* --- brakes --- */
+
+static void source_slow(struct sockmap_socket *s)
 {
-	if (s->n_slow++)
-		return;
 	s->sm->stats.slowed++;
-	window_set(s, WINDOW_CLOSED);
+	option_set(s, IPPROTO_TCP, TCP_WINDOW_CLAMP, WINDOW_CLOSED);
 }
 
 /* Its peer may be waiting for a timer of its own, up to seconds: it is told at once. Without the right to, it waits. */
-void socket_go(struct sockmap_socket *s)
+static void source_go(struct sockmap_socket *s)
 {
-	int repair = REPAIR_OFF, reuse = 1;
-
-	if (--s->n_slow)
-		return;
-	window_set(s, s->window);
-	if (setsockopt(s->view.fd, IPPROTO_TCP, TCP_REPAIR, &repair, sizeof(repair)) == 0)
-		setsockopt(s->view.fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)); /* which repair takes away */
+	option_set(s, IPPROTO_TCP, TCP_WINDOW_CLAMP, s->window);
+	option_set(s, IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF);
+	option_set(s, SOL_SOCKET, SO_REUSEADDR, 1); /* which repair takes away */
 }
 
-/* --- who feeds a connection --- */
+/*
+ * A window of a kilobyte is refilled with every round trip, by a source of small segments. What has bytes in it is dropped, so that
+ * the peer keeps and repeats it; what has none, acknowledgements and a bare FIN, passes.
+ */
+static void source_stop(struct sockmap_socket *s)
+{
+	static struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 12), /* the header's length, in the upper four bits */
+		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 2),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x3c),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+	};
+	const struct sock_fprog filter = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
 
-/* All that sent to the slow lane since it was last looked at. */
-static void lane_feeders_slow(struct sockmap *sm)
+	s->sm->stats.stopped++;
+	setsockopt(s->view.fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+}
+
+static void source_unstop(struct sockmap_socket *s)
+{
+	option_set(s, SOL_SOCKET, SO_DETACH_FILTER, 0);
+}
+
+static void source_brake(struct sockmap_socket *s, enum brake_level level)
+{
+	if (level >= BRAKE_SLOW && !s->n_brakes++)
+		source_slow(s);
+	if (level == BRAKE_STOP && !s->n_stops++)
+		source_stop(s);
+}
+
+static void source_release(struct sockmap_socket *s, enum brake_level level)
+{
+	if (level == BRAKE_STOP && !--s->n_stops)
+		source_unstop(s);
+	if (level >= BRAKE_SLOW && !--s->n_brakes)
+		source_go(s);
+}
+
+/* The new one first: a source that stays held back is not let go in between. */
+void brake_set(struct brake *brake, struct sockmap_socket *source, enum brake_level level)
+{
+	struct brake before = *brake;
+
+	if (!source || level == BRAKE_OFF)
+		*brake = (struct brake){};
+	else
+		*brake = (struct brake){ source, level };
+	if (brake->source)
+		source_brake(brake->source, brake->level);
+	if (before.source)
+		source_release(before.source, before.level);
+}
+
+/* All that sent to the slow lane since it was last looked at; or, when it is not full, none. */
+static void lane_brake(struct sockmap *sm)
 {
 	struct sockmap_socket *s;
 
 	LIST_FOREACH(s, &sm->all, all) {
 		uint64_t laned = counter_load(&conn_of(s)->laned);
 
-		if (laned != s->laned_seen && !s->lane_slowed) {
-			s->lane_slowed = true;
-			socket_slow(s);
-		}
+		if (laned != s->laned_seen || s->for_lane.source)
+			brake_set(&s->for_lane, s, sm->lane.full);
 		s->laned_seen = laned;
 	}
 }
 
-static void lane_feeders_go(struct sockmap *sm)
-{
-	struct sockmap_socket *s;
-
-	LIST_FOREACH(s, &sm->all, all) {
-		if (s->lane_slowed)
-			socket_go(s);
-		s->lane_slowed = false;
-	}
-}
-
-static void full_begin(struct sockmap_socket *s)
+static void full_set(struct sockmap_socket *s, enum brake_level level)
 {
 	struct flow_node *node;
 
-	s->full = true;
-	if (s->peer && !s->peer_slowed) {
-		s->peer_slowed = true;
-		socket_slow(s->peer);
+	s->full = level;
+	if (s == &s->sm->lane) {
+		lane_brake(s->sm);
+		return;
 	}
+	brake_set(&s->on_peer, s->peer, level);
 	LIST_FOREACH(node, &s->flows, at)
-		flow_full_begin(node->flow, s);
-	if (s == &s->sm->lane)
-		lane_feeders_slow(s->sm);
-}
-
-static void full_end(struct sockmap_socket *s)
-{
-	struct flow_node *node;
-
-	s->full = false;
-	if (s->peer_slowed)
-		socket_go(s->peer);
-	s->peer_slowed = false;
-	LIST_FOREACH(node, &s->flows, at)
-		flow_full_end(node->flow, s);
-	if (s == &s->sm->lane)
-		lane_feeders_go(s->sm);
+		flow_brake(node->flow);
 }
 
 /* --- how much waits --- */
@@ -148,17 +175,38 @@ static uint64_t socket_waiting(struct sockmap_socket *s)
 	return redirected > s->written ? redirected - s->written : 0;
 }
 
+/* What was under way when its sources were slowed still comes. If more comes after that, they are stopped, until that is written. */
+static enum brake_level level_of(struct sockmap_socket *s, uint64_t waiting)
+{
+	const struct sockmap_options *o = &s->sm->options;
+
+	if (!s->full)
+		return waiting > o->backlog_high ? BRAKE_SLOW : BRAKE_OFF;
+	if (waiting < o->backlog_low)
+		return BRAKE_OFF;
+	if (sockmap_now_ns() - s->full_since_ns < SETTLE_NS || waiting < s->full_settled || !s->full_settled) {
+		s->full_settled = waiting;
+		return BRAKE_SLOW;
+	}
+	if (s->full == BRAKE_STOP)
+		return waiting > s->full_settled ? BRAKE_STOP : BRAKE_SLOW;
+	return waiting > s->full_settled + o->backlog_high / 2 ? BRAKE_STOP : BRAKE_SLOW;
+}
+
 void socket_refresh(struct sockmap_socket *s)
 {
 	uint64_t waiting = socket_waiting(s);
+	enum brake_level level = level_of(s, waiting);
 
 	__atomic_store_n(&conn_of(s)->tell_at, s->written + s->sm->options.backlog_high, __ATOMIC_RELAXED);
 	if (waiting > s->sm->stats.backlog_max)
 		s->sm->stats.backlog_max = waiting;
-	if (waiting > s->sm->options.backlog_high && !s->full)
-		full_begin(s);
-	if (waiting < s->sm->options.backlog_low && s->full)
-		full_end(s);
+	if (!s->full && level) {
+		s->full_since_ns = sockmap_now_ns();
+		s->full_settled = 0;
+	}
+	if (level != s->full)
+		full_set(s, level);
 	if (!s->full)
 		socket_unwatch(s);
 }
@@ -171,7 +219,7 @@ void pace_poll(struct sockmap *sm)
 		next = TAILQ_NEXT(s, in_watched);
 		socket_refresh(s);
 		if (s == &sm->lane && s->full)
-			lane_feeders_slow(sm);
+			lane_brake(sm);
 	}
 }
 

@@ -16,6 +16,19 @@ struct flow_node {
 	struct sockmap_flow *flow;
 };
 
+/* How much a source is held back. */
+enum brake_level {
+	BRAKE_OFF,
+	BRAKE_SLOW, /* a window of a kilobyte: stops who sends much at a time, at once and gently */
+	BRAKE_STOP, /* what it sends is not let in, and it sends it again: stops also who sends little at a time */
+};
+
+/* One reason to hold a source back. */
+struct brake {
+	struct sockmap_socket *source; /* NULL: none */
+	enum brake_level level;
+};
+
 struct sockmap_socket {
 	struct sockmap_view view;
 	struct sockmap *sm;
@@ -33,13 +46,15 @@ struct sockmap_socket {
 	TAILQ_ENTRY(sockmap_socket) in_ready;
 	uint64_t written_before;    /* bytes that were written to it before it was added */
 	uint64_t written;	    /* of those redirected; as last seen */
-	bool watched, full;
+	bool watched;
+	enum brake_level full;	    /* what its sources are held back by */
+	uint64_t full_since_ns, full_settled; /* since when, and what waited soon after */
 	TAILQ_ENTRY(sockmap_socket) in_watched;
 
 	/* As a source. */
-	unsigned int n_slow;	   /* reasons to slow it */
-	bool peer_slowed;	   /* this one's being full is one of its peer's reasons */
-	bool lane_slowed;	   /* that the lane is full is one of its own */
+	unsigned int n_brakes, n_stops; /* reasons to hold it back, and those of them to stop it */
+	struct brake on_peer;	   /* because this one is full */
+	struct brake for_lane;	   /* on itself, because the lane is full */
 	uint64_t laned_seen;
 	uint64_t lane_taken;	   /* bytes of it that came out of the lane */
 	uint64_t received_before; /* bytes that were read of it before it was added */
@@ -67,7 +82,8 @@ struct flow_way {
 	bool flip_sent;
 	uint32_t n_waiting;	       /* frames in `held` */
 	struct sockmap_socket *target; /* or NULL */
-	struct sockmap_socket *slowed_full, *slowed_hold; /* sources that are slowed because of this way */
+	struct brake full, hold;       /* on the source: its target is full; it is held */
+	unsigned int n_flips;	       /* tried since it was released */
 };
 
 struct sockmap_flow {
@@ -171,8 +187,7 @@ void socket_watch(struct sockmap_socket *s);
 void socket_unwatch(struct sockmap_socket *s);
 int socket_info(const struct sockmap_socket *s, uint64_t *written, uint64_t *received, uint8_t *state);
 void socket_refresh(struct sockmap_socket *s);
-void socket_slow(struct sockmap_socket *s);
-void socket_go(struct sockmap_socket *s);
+void brake_set(struct brake *brake, struct sockmap_socket *source, enum brake_level level);
 void pace_poll(struct sockmap *sm);
 
 /* sockmap_flow.c */
@@ -181,8 +196,7 @@ void flows_close(struct sockmap *sm);
 bool flow_held(struct sockmap *sm, struct sockmap_socket *from, const struct sockmap_frame *frame); /* false: no memory now */
 void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped);
 void flows_poll(struct sockmap *sm);
-void flow_full_begin(struct sockmap_flow *flow, const struct sockmap_socket *target); /* its source is slowed */
-void flow_full_end(struct sockmap_flow *flow, const struct sockmap_socket *target);
+void flow_brake(struct sockmap_flow *flow); /* its sources, as its targets are full */
 void flow_detach(struct sockmap_flow *flow, struct sockmap_socket *s); /* the connection is being removed */
 
 #endif /* XSR_SOCKMAP_PARTS_H */
