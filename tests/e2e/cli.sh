@@ -227,8 +227,8 @@ usage "ID 'x': expected a decimal or 0x number of at most 64 bits" session show 
 step "usage: batch, run, load"
 usage "expected FILE|-" batch
 usage "expected CONFIG" run
-usage "expected udp ADDR:PORT" load
-usage "expected udp ADDR:PORT" load tcp 10.77.0.1:5000
+usage "expected udp|tcp ADDR:PORT" load
+usage "expected udp|tcp ADDR:PORT" load sctp 10.77.0.1:5000
 usage "expected ADDR:PORT" load udp
 usage "expected the address of one host" load udp 0.0.0.0:5000
 usage "unknown option '--nosuch'" load udp 10.77.0.1:5000 --nosuch 1
@@ -362,7 +362,7 @@ for object in $(xsr help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
 	help_of "$object" help
 	for verb in $(xsr "$object" help 2>/dev/null | sed -n "s/^xsr $object \([a-z]*\).*/\1/p"); do
 		case $object in
-		batch | run | load | bench | help | version) ;;
+		batch | run | load | exchange | bench | help | version) ;;
 		*) help_of "$object" "$verb" help ;;
 		esac
 	done

@@ -18,6 +18,7 @@ STORY=$(basename "$0" .sh)
 STEP=
 ROUTER=
 declare -A LOADERS=() # name -> process
+declare -A EXCHANGES=()
 MOVER=
 JOBS=() # other processes in the background
 
@@ -311,6 +312,65 @@ moves_stop() {
 	assert_eq "messages of the moves" "" "$(<"$TMP/moves.log")"
 }
 
+# --- TCP ---
+
+# A backend, xsr exchange in the background, on the server; returns when it listens.
+exchange_start() { # NAME ADDR:PORT OPTION...
+	nsenter --net=$SERVER_NET "$XSR" --json exchange "${@:2}" >"$TMP/exchange.$1" 2>"$TMP/exchange.$1.log" 9>&- &
+	EXCHANGES[$1]=$!
+	wait_until port_is_open "${2##*:}" || fail "xsr exchange does not listen: $(<"$TMP/exchange.$1.log")"
+}
+
+port_is_open() { # PORT
+	server ss -Htln "sport = :$1" | grep -q .
+}
+
+# What it says at its end, JSON, is in EXCHANGE; its exit status in STATUS.
+exchange_end() { # NAME SIGNAL
+	kill -"$2" "${EXCHANGES[$1]}"
+	wait "${EXCHANGES[$1]}" 2>/dev/null
+	STATUS=$?
+	unset "EXCHANGES[$1]"
+	EXCHANGE=$(<"$TMP/exchange.$1")
+}
+
+# Nothing came twice, torn or out of order.
+exchange_stop() { # NAME
+	exchange_end "$1" TERM
+	assert_eq "exit status of xsr exchange, which says '$EXCHANGE$(<"$TMP/exchange.$1.log")'" 0 "$STATUS"
+}
+
+# xsr load tcp in the background, under a name; load_wait() has its result.
+tcp_load_start() { # NAME ADDR:PORT OPTION...
+	nsenter --net=$CLIENT_NET "$XSR" --json load tcp "$2" --deadline $((10000 * SLOWER)) "${@:3}" \
+		>"$TMP/load.$1" 2>"$TMP/load.$1.log" 9>&- &
+	LOADERS[$1]=$!
+}
+
+tcp_load() { # ADDR:PORT OPTION...
+	tcp_load_start only "$@"
+	load_wait only
+}
+
+# Every request was answered, or covered by an error, once and in order, by its own bytes.
+assert_tcp_load_accounted() {
+	local count
+	ANSWERED=$(json_number answered "$LOAD")
+	ERRORS=$(json_number errors "$LOAD")
+	assert_ge "requests sent" 1 "$SENT"
+	assert_eq "answered and errors, of $SENT sent" "$SENT" $((ANSWERED + ERRORS))
+	for count in lost duplicated reordered torn after_error unknown unexpected not_opened; do
+		assert_eq "$count" 0 "$(json_number $count "$LOAD")"
+	done
+	assert_eq "exit status of xsr load tcp" 0 "$STATUS"
+}
+
+# Every request was answered.
+assert_tcp_load_exact() {
+	assert_tcp_load_accounted
+	assert_eq "errors" 0 "$ERRORS"
+}
+
 # Routes of sessions 0 .. N-1, to two workers in turn: what `xsr load --owners 2` expects.
 routes_import() { # SERVICE N [FIRST-ID]
 	local first=${3:-0} i
@@ -330,7 +390,7 @@ datagrams() { # N ADDRESS PORT PAYLOAD
 cleanup() {
 	local status=$? pid
 	trap '' INT TERM HUP
-	for pid in $ROUTER $MOVER "${LOADERS[@]}" "${JOBS[@]}"; do
+	for pid in $ROUTER $MOVER "${LOADERS[@]}" "${EXCHANGES[@]}" "${JOBS[@]}"; do
 		kill -KILL "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
 	done
 	hosts_remove
