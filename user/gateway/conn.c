@@ -68,12 +68,12 @@ static int wait_for_memory(struct conn *c)
 	return -EAGAIN;
 }
 
-/* A frame that waits does so because of us: its time does not run. */
-static void half_note(struct conn *c)
+/* A frame that waits does so because of us: its time does not run. Behind one that was whole another one begins. */
+static void half_note(struct conn *c, bool is_another)
 {
 	if (!c->tcp->in.len || c->waits_in)
 		c->half_ns = 0;
-	else if (!c->half_ns)
+	else if (!c->half_ns || is_another)
 		c->half_ns = c->gateway->now_ns;
 }
 
@@ -81,14 +81,17 @@ static void half_note(struct conn *c)
 static void serve(struct conn *c)
 {
 	struct tcp_frame frame;
+	bool any = false;
 	int ret = 0;
 
-	while (!ret && !c->has_ended && tcp_next(c->tcp, &frame) > 0)
+	while (!ret && !c->has_ended && tcp_next(c->tcp, &frame) > 0) {
 		ret = c->ops->frame(c, &frame);
+		any = true;
+	}
 	tcp_keep(c->tcp); /* also if it has ended: what was read lies where the next one is read */
 	if (c->has_ended)
 		return;
-	half_note(c);
+	half_note(c, any);
 	if (c->tcp->end == TCP_END_NONE || c->waits_in)
 		return;
 	if (c->tcp->end != TCP_END_FIN || !c->ops->lingers || !c->ops->lingers(c))

@@ -167,7 +167,7 @@ static void yours_take(struct gateway *g, const struct mail *mail)
 	struct stream_session *s = stream_session_find(g->sessions, mail->service, mail->id);
 
 	if (!s || s->state != STREAM_WANTED) {
-		if (mail->result == ERRAND_DONE) /* who wanted it has gone */
+		if (mail->result == ERRAND_DONE && !s) /* who wanted it has gone */
 			registry_forget(g->p.registry, mail->service, mail->id);
 		return;
 	}

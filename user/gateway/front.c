@@ -14,6 +14,8 @@
 
 #define NS_PER_MS 1000000ULL
 #define PINGS_MAX 2
+#define HANDSHAKE_MS 15000 /* that a frame, or the handshake, may take if there are no heartbeats */
+#define WANT_MS 7000	   /* that a session may be on its way from another worker: longer than an errand takes */
 #define LOOK_TICKS 4 /* until it is asked again what the kernel has counted */
 
 static struct front *front_of(struct conn *conn)
@@ -149,6 +151,8 @@ void front_left(struct front *c)
 {
 	if (LIST_EMPTY(&c->sessions))
 		front_end(c, XSR_STREAM_STAT_CLOSED_TAKEN);
+	else
+		front_answered(c); /* it may have stayed for this one */
 }
 
 void session_drop(struct gateway *g, struct stream_session *s)
@@ -208,7 +212,7 @@ static bool session_route(struct gateway *g, struct stream_session *s)
 /* Its link, if requests may go there now. A session that has no route goes to a backend that is up. */
 static struct link *session_link(struct gateway *g, struct stream_session *s)
 {
-	if (s->routes_version != routes_version(g) || (!link_is_up(s->link) && !s->is_routed))
+	if (!s->link || s->routes_version != routes_version(g) || (!link_is_up(s->link) && !s->is_routed))
 		session_route(g, s);
 	return link_is_up(s->link) ? s->link : NULL;
 }
@@ -228,6 +232,29 @@ static void front_join(struct front *c)
 		front_end(c, XSR_STREAM_STAT_CLOSED_RESET);
 }
 
+/* Replies that the client has not got yet come again: if they do not, it is told so as of others. */
+static void session_go(struct stream_session *s, uint64_t seq)
+{
+	struct gateway *g = s->gateway;
+
+	if (g->p.deadline_ms && seq > s->asked)
+		stream_session_asked(g->sessions, s, seq, g->now_ns, g->p.deadline_ms * NS_PER_MS);
+	if (s->client->wants_kernel)
+		front_join(s->client);
+	else
+		conn_resume(&s->client->conn);
+	express_begin(s);
+}
+
+/* Its backend does not want it: it has no client until another HELLO. */
+static void session_stay(struct stream_session *s)
+{
+	struct front *c = s->client;
+
+	session_unbind(s);
+	conn_resume(&c->conn);
+}
+
 void front_greeted(struct stream_session *s, uint8_t result, uint64_t seq)
 {
 	bool asked = s->state == STREAM_GREETED;
@@ -236,11 +263,10 @@ void front_greeted(struct stream_session *s, uint8_t result, uint64_t seq)
 	if (!asked || !s->client)
 		return;
 	ack_send(s->client, s, s->id, result, seq);
-	if (s->client->wants_kernel)
-		front_join(s->client);
+	if (result == XSR_HELLO_OK)
+		session_go(s, seq);
 	else
-		conn_resume(&s->client->conn);
-	express_begin(s);
+		session_stay(s);
 }
 
 /* What has to wait cannot, if the kernel moves the connection: the client tries again. */
@@ -251,13 +277,26 @@ static int hello_wait(struct front *c, uint64_t id, struct conn *on)
 	return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
 }
 
+/* Who gets any ID gets another one then. */
+static int greet_later(struct front *c, struct stream_session *s)
+{
+	struct conn *on = &s->link->conn->conn;
+	uint64_t id = s->id;
+
+	if (!s->client)
+		session_forget(c->conn.gateway, s);
+	return hello_wait(c, id, on);
+}
+
 /* The session is this worker's: its backend says how far it came. */
 static int session_greet(struct front *c, struct stream_session *s, uint64_t seq)
 {
 	struct gateway *g = c->conn.gateway;
 
-	if (!session_route(g, s) || !session_link(g, s)) {
-		ack_send(c, s, s->id, s->link ? XSR_HELLO_BUSY : XSR_HELLO_REJECT, 0);
+	bool may = session_route(g, s);
+
+	if (!may || !session_link(g, s)) {
+		ack_send(c, s, s->id, may ? XSR_HELLO_BUSY : XSR_HELLO_REJECT, 0);
 		if (!s->client)
 			session_forget(g, s);
 		return 0;
@@ -265,10 +304,10 @@ static int session_greet(struct front *c, struct stream_session *s, uint64_t seq
 	express_end(s);
 	s->link_epoch = 0;
 	if (link_introduce(s, seq))
-		return hello_wait(c, s->id, &s->link->conn->conn);
+		return greet_later(c, s);
 	session_bind(c, s);
+	stream_session_begin(g->sessions, s, seq);
 	s->state = STREAM_GREETED;
-	s->answered = seq;
 	count(c, XSR_STREAM_STAT_HELLOS);
 	return 0;
 }
@@ -310,14 +349,23 @@ void front_refused(struct gateway *g, struct stream_session *s)
 		c->conn.until_tick = true;
 }
 
+/* The worker that owns the session, or -ENOSPC; any ID (0) is this one's. */
+static int session_claim(struct front *c, uint64_t *id)
+{
+	const struct gateway_params *p = &c->conn.gateway->p;
+
+	if (*id)
+		return registry_claim(p->registry, c->service, *id, p->worker);
+	return registry_assign(p->registry, c->service, id, p->worker) ?: (int)p->worker;
+}
+
 static int session_begin(struct front *c, uint64_t id, uint64_t seq)
 {
 	struct gateway *g = c->conn.gateway;
 	struct stream_session *s;
-	int owner = id ? registry_claim(g->p.registry, c->service, id, g->p.worker) :
-			 registry_assign(g->p.registry, c->service, &id, g->p.worker);
+	int owner = session_claim(c, &id);
 
-	if (id && owner >= 0 && (unsigned int)owner != g->p.worker)
+	if (owner >= 0 && (unsigned int)owner != g->p.worker)
 		return session_want(c, id, owner);
 	s = owner < 0 ? NULL : stream_session_add(g->sessions, c->service, id);
 	if (!s) {
@@ -485,7 +533,7 @@ static bool is_waiting(const struct front *c)
 	LIST_FOREACH(s, &c->sessions, of_client)
 		if (s->is_busy)
 			return true;
-	return c->conn.socket && !sockmap_drained(c->conn.socket);
+	return c->conn.socket ? !sockmap_drained(c->conn.socket) : tcp_unsent(c->conn.tcp) > 0;
 }
 
 static bool front_lingers(struct conn *conn)
@@ -606,7 +654,23 @@ static bool is_slow(const struct front *c)
 	const struct conn *conn = &c->conn;
 	uint64_t since_ns = LIST_EMPTY(&c->sessions) ? conn->active_ns : conn->half_ns;
 
-	return since_ns && ms_since(c, since_ns) > conn->gateway->p.heartbeat_ms;
+	return since_ns && ms_since(c, since_ns) > (conn->gateway->p.heartbeat_ms ?: HANDSHAKE_MS);
+}
+
+/*
+ * Who waits for another worker, whose answer found no room, asks again. Who has said all, and neither gets an answer nor reads what
+ * there is for him, is not waited for for ever.
+ */
+static void wait_look(struct front *c)
+{
+	const struct gateway_params *p = &c->conn.gateway->p;
+	struct stream_session *s = LIST_FIRST(&c->sessions);
+	uint64_t ms = ms_since(c, c->conn.waits_ns);
+
+	if (c->leaves && ms > (PINGS_MAX + 1) * (p->heartbeat_ms ?: HANDSHAKE_MS) + p->deadline_ms)
+		front_end(c, XSR_STREAM_STAT_CLOSED_BY_PEER);
+	else if (s && s->state == STREAM_WANTED && ms > WANT_MS)
+		front_refused(c->conn.gateway, s);
 }
 
 /* What the kernel did by itself. */
@@ -635,12 +699,14 @@ void front_tick(struct front *c)
 	if (conn->until_tick)
 		conn_resume(conn);
 	sessions_look(c);
-	if (conn->waits_in || conn->has_ended)
+	if (conn->has_ended)
 		return;
-	if (is_slow(c))
+	if (conn->waits_in)
+		wait_look(c);
+	else if (is_slow(c))
 		front_end(c, XSR_STREAM_STAT_CLOSED_SLOW);
 	else if (p->idle_s && ms_since(c, conn->active_ns) >= p->idle_s * 1000ULL)
 		front_end(c, XSR_STREAM_STAT_CLOSED_IDLE);
-	else
+	else if (p->heartbeat_ms)
 		heartbeat(c, ms_since(c, conn->read_ns));
 }

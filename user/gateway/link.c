@@ -432,7 +432,7 @@ static void choke(struct link *l)
 static void heartbeat(struct link *l)
 {
 	struct conn *conn = &l->conn->conn;
-	unsigned int due = ms_since(l, conn->read_ns) / l->gateway->p.heartbeat_ms;
+	unsigned int ms = l->gateway->p.heartbeat_ms, due = ms ? ms_since(l, conn->read_ns) / ms : 0;
 
 	if (conn->waits_in)
 		choke(l);

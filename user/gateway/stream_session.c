@@ -111,15 +111,17 @@ static bool group_takes(const struct asked_group *group, uint64_t now_ns, uint64
 void stream_session_asked(struct stream_sessions *sessions, struct stream_session *s, uint64_t seq, uint64_t now_ns,
 			  uint64_t deadline_ns)
 {
-	struct asked_group *last = &s->groups[s->n_groups - 1];
+	struct asked_group *last = s->n_groups ? &s->groups[s->n_groups - 1] : NULL;
 
 	if (seq > s->asked)
 		s->asked = seq;
-	if (s->n_groups && (s->n_groups == ASKED_GROUPS || group_takes(last, now_ns, deadline_ns))) {
+	if (last && (s->n_groups == ASKED_GROUPS || group_takes(last, now_ns, deadline_ns))) {
 		last->seq = s->asked;
 		last->last_ns = now_ns;
 		return;
 	}
+	if (!s->asked) /* numbers begin at 1: nobody can say of this one whether it was answered */
+		return;
 	s->groups[s->n_groups++] = (struct asked_group){ s->asked, now_ns, now_ns };
 	busy_note(sessions, s);
 }
@@ -135,6 +137,13 @@ static void groups_drop(struct stream_sessions *sessions, struct stream_session 
 	s->n_groups -= n;
 	memmove(s->groups, s->groups + n, s->n_groups * sizeof(s->groups[0]));
 	busy_note(sessions, s);
+}
+
+void stream_session_begin(struct stream_sessions *sessions, struct stream_session *s, uint64_t seq)
+{
+	groups_drop(sessions, s, UINT64_MAX);
+	s->asked = s->answered = s->erred = seq;
+	s->err_code = 0;
 }
 
 void stream_session_remove(struct stream_sessions *sessions, struct stream_session *s)

@@ -93,6 +93,9 @@ void stream_session_remove(struct stream_sessions *sessions, struct stream_sessi
 void stream_session_bind(struct stream_sessions *sessions, struct stream_session *session, struct front *client,
 			 struct stream_set *of_client, uint64_t now_ns);
 
+/* Its client greets, and has replies up to seq: what was asked behind that is asked, or answered, again. */
+void stream_session_begin(struct stream_sessions *sessions, struct stream_session *session, uint64_t seq);
+
 /* A request was passed on, a reply came. deadline_ns / ASKED_GROUPS is how exactly their times are known. */
 void stream_session_asked(struct stream_sessions *sessions, struct stream_session *session, uint64_t seq, uint64_t now_ns,
 			  uint64_t deadline_ns);
