@@ -58,6 +58,8 @@ static inline struct maps *fake_maps_open(uint32_t n_routes)
 	maps->workers = fake_array(XSR_WORKERS_MAX, sizeof(*maps->workers));
 	maps->backends = fake_array(XSR_BACKENDS_MAX, sizeof(*maps->backends));
 	maps->switches = fake_array(1, sizeof(*maps->switches));
+	maps->streams = fake_array(XSR_STREAMS_MAX, sizeof(*maps->streams));
+	maps->states = fake_array(XSR_SERVICES_MAX, sizeof(*maps->states));
 	return maps;
 }
 
@@ -69,6 +71,8 @@ static inline void fake_maps_close(struct maps *maps)
 	free(maps->workers);
 	free((void *)maps->backends);
 	free(maps->switches);
+	free(maps->streams);
+	free(maps->states);
 	close(maps->lock_fd);
 	free(maps);
 }
