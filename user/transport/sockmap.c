@@ -307,9 +307,16 @@ enum sockmap_end sockmap_end(struct sockmap_socket *s)
 	end = end_of_error(error, counter_load(&conn_of(s)->passed) < received);
 	if (end)
 		return end;
-	if (state == BPF_TCP_CLOSE_WAIT || state == BPF_TCP_LAST_ACK || state == BPF_TCP_CLOSING || state == BPF_TCP_TIME_WAIT)
+	switch (state) {
+	case BPF_TCP_CLOSE_WAIT:
+	case BPF_TCP_LAST_ACK:
+	case BPF_TCP_CLOSING:
+	case BPF_TCP_TIME_WAIT:
+	case BPF_TCP_CLOSE: /* without an error: both sides have finished */
 		return end_of_fin(s, received);
-	return state == BPF_TCP_CLOSE ? SOCKMAP_END_RESET : SOCKMAP_END_NONE;
+	default:
+		return SOCKMAP_END_NONE;
+	}
 }
 
 uint64_t sockmap_redirected(const struct sockmap_socket *s)
