@@ -50,6 +50,11 @@ static void accept_pause(struct door *d, int error)
 	watch(d, EPOLL_CTL_MOD, 0);
 }
 
+static bool has_links(const struct door *d)
+{
+	return d->mode == XSR_STREAM_EPOLL || d->mode == XSR_STREAM_FRAMES;
+}
+
 static void client_take(struct door *d, int fd)
 {
 	struct gateway *g = d->gateway;
@@ -57,8 +62,8 @@ static void client_take(struct door *d, int fd)
 	if (g->n_clients >= g->p.connections_max) {
 		close(fd);
 		gateway_count(g, d->index, XSR_STREAM_STAT_REFUSED);
-	} else if (d->mode == XSR_STREAM_RELAY) {
-		relay_open(g, d->index, fd);
+	} else if (!has_links(d)) {
+		relay_open(g, d->index, fd, d->mode == XSR_STREAM_SPLICE);
 	} else {
 		front_open(g, d->index, fd, d->mode == XSR_STREAM_FRAMES);
 	}
@@ -188,11 +193,6 @@ static void mode_settle(struct door *d)
 	d->mode = mode_choose(d->gateway, &d->service, &why);
 	if (d->gateway->p.worker == 0)
 		stream_claim(d->gateway->p.maps, d->index, d->mode, why);
-}
-
-static bool has_links(const struct door *d)
-{
-	return d->mode == XSR_STREAM_EPOLL || d->mode == XSR_STREAM_FRAMES;
 }
 
 static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])

@@ -147,7 +147,7 @@ static int ms_to_tick(const struct gateway *g)
 {
 	int ms = g->tick_ns > g->now_ns ? (g->tick_ns - g->now_ns) / NS_PER_MS + 1 : 0;
 
-	return express_busy(g) && ms > EXPRESS_MS ? EXPRESS_MS : ms;
+	return (express_busy(g) || !TAILQ_EMPTY(&g->finishing)) && ms > EXPRESS_MS ? EXPRESS_MS : ms;
 }
 
 static void turn(struct gateway *g)
@@ -167,6 +167,7 @@ static void turn(struct gateway *g)
 		watched->ready(watched, events[i].events);
 	}
 	express_turn(g);
+	relays_turn(g);
 	tick(g);
 	conns_turn(g);
 }
@@ -240,6 +241,7 @@ int gateway_open(struct gateway **out, const struct gateway_params *params, char
 	TAILQ_INIT(&g->ended);
 	TAILQ_INIT(&g->errands);
 	TAILQ_INIT(&g->settling);
+	TAILQ_INIT(&g->finishing);
 	ret = gateway_fill(g, why);
 	if (ret)
 		gateway_close(g);

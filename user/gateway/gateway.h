@@ -67,6 +67,7 @@ struct gateway {
 	struct front_list clients;
 	struct link_list links[XSR_SERVICES_MAX];
 	struct relay_list relays;
+	TAILQ_HEAD(, relay) finishing;	 /* see relays_turn() */
 	uint32_t turns[XSR_SERVICES_MAX]; /* the backend that a relay was connected to last */
 	struct door *doors[XSR_SERVICES_MAX]; /* where clients come in; NULL = not a TCP service */
 	struct stream_sessions *sessions;

@@ -32,7 +32,9 @@ struct relay {
 	enum xsr_stream_stat why;
 	unsigned int n_sides;	  /* that are not freed yet */
 	bool has_ended;
+	bool wants_kernel, is_finishing;
 	LIST_ENTRY(relay) of_gateway;
+	TAILQ_ENTRY(relay) in_finishing;
 };
 
 static struct side *side_of(struct conn *conn)
@@ -62,15 +64,48 @@ struct relay *relay_next(const struct relay *r)
 
 static void connect_next(struct relay *r);
 
+/* The kernel does not tell when all is written. */
+static void finishing_set(struct relay *r, bool finishing)
+{
+	if (finishing == r->is_finishing)
+		return;
+	r->is_finishing = finishing;
+	if (finishing)
+		TAILQ_INSERT_TAIL(&r->gateway->finishing, r, in_finishing);
+	else
+		TAILQ_REMOVE(&r->gateway->finishing, r, in_finishing);
+}
+
 static void ended_once(struct relay *r)
 {
 	if (r->has_ended)
 		return;
 	r->has_ended = true;
+	finishing_set(r, false);
 	count(r, r->why ?: XSR_STREAM_STAT_CLOSED_STOP);
 	LIST_REMOVE(r, of_gateway);
 	r->gateway->n_clients--;
 	gateway_gauge(r->gateway, r->service, XSR_STREAM_STAT_CONNECTIONS, -1);
+}
+
+static enum xsr_stream_stat bytes_of(const struct side *side)
+{
+	return side == side->relay->front ? XSR_STREAM_STAT_REQUEST_BYTES : XSR_STREAM_STAT_REPLY_BYTES;
+}
+
+/* What the kernel moved since it was looked at. */
+static void side_look(struct side *side)
+{
+	struct gateway *g = side->relay->gateway;
+	uint64_t before = side->conn.n_received;
+
+	if (!side->conn.socket)
+		return;
+	conn_look(&side->conn);
+	if (side->conn.n_received == before)
+		return;
+	side->conn.active_ns = g->now_ns;
+	*gateway_counter(g, side->relay->service, bytes_of(side)) += side->conn.n_received - before;
 }
 
 void relay_end(struct relay *r, enum xsr_stream_stat why)
@@ -99,8 +134,7 @@ static int side_frame(struct conn *conn, const struct tcp_frame *frame)
 	if (ret)
 		return ret;
 	conn->active_ns = r->gateway->now_ns;
-	*gateway_counter(r->gateway, r->service, side == r->front ? XSR_STREAM_STAT_REQUEST_BYTES : XSR_STREAM_STAT_REPLY_BYTES) +=
-		len;
+	*gateway_counter(r->gateway, r->service, bytes_of(side)) += len;
 	return 0;
 }
 
@@ -109,10 +143,14 @@ static void finish_pass(struct side *side)
 {
 	struct side *other = other_of(side);
 
-	if (!side->is_connected || !other || !other->has_finished || side->was_told || tcp_unsent(side->conn.tcp))
+	if (!side->is_connected || !other || !other->has_finished || side->was_told)
 		return;
+	if (conn_unsent(&side->conn)) {
+		finishing_set(side->relay, side->conn.socket);
+		return;
+	}
 	side->was_told = true;
-	shutdown(side->conn.tcp->fd, SHUT_WR);
+	shutdown(side->conn.fd, SHUT_WR);
 	if (side->has_finished && other->was_told)
 		relay_end(side->relay, XSR_STREAM_STAT_CLOSED_BY_PEER);
 }
@@ -140,6 +178,9 @@ static void side_ended(struct conn *conn)
 	struct relay *r = side->relay;
 	bool is_front = side == r->front;
 
+	if (side->conn.socket)
+		*gateway_counter(r->gateway, r->service, bytes_of(side)) +=
+			sockmap_received(side->conn.socket) - side->conn.n_received;
 	*(is_front ? &r->front : &r->back) = NULL;
 	if (r->has_ended)
 		return;
@@ -160,6 +201,22 @@ static void side_free(struct conn *conn)
 		free(r);
 }
 
+/* Without the kernel's help if it has no room for them. */
+static void sides_join(struct relay *r)
+{
+	int ret;
+
+	if (conn_join(&r->front->conn, SOCKMAP_PAIR, r->service, 0))
+		return;
+	ret = conn_join(&r->back->conn, SOCKMAP_PAIR, r->service, 0);
+	if (!ret) {
+		sockmap_pair(r->front->conn.socket, r->back->conn.socket);
+		ret = conn_start(&r->front->conn) ?: conn_start(&r->back->conn);
+	}
+	if (ret)
+		relay_end(r, XSR_STREAM_STAT_CLOSED_STOP);
+}
+
 static void side_connected(struct conn *conn, int error)
 {
 	struct side *side = side_of(conn);
@@ -172,6 +229,10 @@ static void side_connected(struct conn *conn, int error)
 	}
 	side->is_connected = true;
 	count(r, XSR_STREAM_STAT_BACKEND_CONNECTED);
+	if (r->wants_kernel)
+		sides_join(r);
+	if (r->has_ended)
+		return;
 	conn_resume(&r->front->conn);
 	finish_pass(side);
 }
@@ -235,7 +296,7 @@ static void connect_next(struct relay *r)
 		relay_end(r, XSR_STREAM_STAT_CLOSED_BACKEND);
 }
 
-void relay_open(struct gateway *g, uint32_t service, int fd)
+void relay_open(struct gateway *g, uint32_t service, int fd, bool wants_kernel)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 
@@ -245,6 +306,7 @@ void relay_open(struct gateway *g, uint32_t service, int fd)
 	}
 	r->gateway = g;
 	r->service = service;
+	r->wants_kernel = wants_kernel;
 	r->untried = g->p.maps->services[service].backends;
 	r->front = side_open(r, fd, false);
 	if (!r->front) {
@@ -270,15 +332,35 @@ static void side_tick(struct side *side)
 {
 	if (side && side->conn.until_tick)
 		conn_resume(&side->conn);
+	if (side)
+		side_look(side);
+}
+
+void relays_turn(struct gateway *g)
+{
+	struct relay *r, *next;
+
+	for (r = TAILQ_FIRST(&g->finishing); r; r = next) {
+		next = TAILQ_NEXT(r, in_finishing);
+		finishing_set(r, false);
+		if (r->front)
+			finish_pass(r->front);
+		if (r->back)
+			finish_pass(r->back);
+	}
 }
 
 void relay_tick(struct relay *r)
 {
 	const struct gateway_params *p = &r->gateway->p;
-	uint64_t active_ns = r->front->conn.active_ns;
+	uint64_t active_ns;
 
 	side_tick(r->front);
-	side_tick(r->back);
+	if (!r->has_ended)
+		side_tick(r->back);
+	if (r->has_ended)
+		return;
+	active_ns = r->front->conn.active_ns;
 	if (!r->back || !r->back->is_connected) {
 		if (r->back && is_over(r, r->connect_ns, CONNECT_MS))
 			conn_end(&r->back->conn);

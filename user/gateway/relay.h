@@ -5,11 +5,17 @@
 
 #include "gateway.h"
 
-/* Takes over the connection that came in by the service's door; connects to the service's backends in turn until one answers. */
-void relay_open(struct gateway *gateway, uint32_t service, int fd);
+/*
+ * Takes over the connection that came in by the service's door; connects to the service's backends in turn until one answers. wants_kernel: then
+ * the kernel moves the bytes.
+ */
+void relay_open(struct gateway *gateway, uint32_t service, int fd, bool wants_kernel);
 
 /* Ends it; `why` is one of XSR_STREAM_STAT_CLOSED_*. */
 void relay_end(struct relay *relay, enum xsr_stream_stat why);
+
+/* Those of which one side has finished, and something is still to be written to the other, by the kernel. Every turn. */
+void relays_turn(struct gateway *gateway);
 
 /* About 20 times a second. */
 void relay_tick(struct relay *relay);
