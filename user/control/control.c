@@ -37,6 +37,7 @@ struct run {
 	bool attached[XSR_DEVICES_MAX]; /* by us: we detach it */
 	bool xdp_possible;
 	bool stopping;
+	bool require_mode;
 };
 
 #define PATIENCE_MS 1000 /* for what is under way when it is told to stop */
@@ -226,6 +227,7 @@ static int gateways_begin(struct run *c)
 		.idle_s = config->connection_idle_s,
 		.reconnect_max_ms = config->reconnect_max_ms,
 		.backlog = config->backlog,
+		.require_mode = c->require_mode,
 		.options = { .sndbuf = config->sndbuf_kib << 10, .rcvbuf = config->rcvbuf_kib << 10, .fast_open = config->fast_open },
 		.log = sentence_warn,
 	};
@@ -446,9 +448,9 @@ static void router_end(struct run *c)
 	xsr_router_close(c->router);
 }
 
-int control_run(const char *config_path, const char *instance)
+int control_run(const char *config_path, bool require_mode, const char *instance)
 {
-	struct run c = { .path = config_path };
+	struct run c = { .path = config_path, .require_mode = require_mode };
 	int ret;
 
 	ret = config_open(&c, instance);

@@ -11,6 +11,7 @@
 #include "endpoint.h"
 #include "front.h"
 #include "link.h"
+#include "names.h"
 #include "relay.h"
 #include "stream.h"
 
@@ -186,13 +187,23 @@ static enum xsr_stream_mode mode_choose(const struct gateway *g, const struct xs
 }
 
 /* One worker speaks for all: they have the same kernel. */
-static void mode_settle(struct door *d)
+static int mode_settle(struct door *d, char why[XSR_WHY_LEN])
 {
-	const char *why;
+	struct gateway *g = d->gateway;
+	const char *reason;
 
-	d->mode = mode_choose(d->gateway, &d->service, &why);
-	if (d->gateway->p.worker == 0)
-		stream_claim(d->gateway->p.maps, d->index, d->mode, why);
+	d->mode = mode_choose(g, &d->service, &reason);
+	if (reason)
+		snprintf(why, XSR_WHY_LEN, "service '%s': mode %s %s: %s", d->service.name, stream_mode_name(d->service.mode),
+			 g->p.require_mode ? "is required" : "is not to be had, it is served otherwise", reason);
+	if (reason && g->p.require_mode)
+		return -EOPNOTSUPP;
+	if (g->p.worker != 0)
+		return 0;
+	if (reason)
+		say(g, why);
+	stream_claim(g->p.maps, d->index, d->mode, reason);
+	return 0;
 }
 
 static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
@@ -207,9 +218,10 @@ static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
 		d->service = g->p.maps->services[index];
 		d->fd = -1;
 		g->doors[index] = d;
-		mode_settle(d);
-		ret = listen_at(d, why);
+		ret = mode_settle(d, why);
 	}
+	if (!ret)
+		ret = listen_at(d, why);
 	if (!ret && has_links(d))
 		ret = links_open(g, index, d->service.backends, d->mode == XSR_STREAM_FRAMES);
 	if (ret && d)
@@ -219,7 +231,7 @@ static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
 
 static bool is_ours(const struct xsr_service *s)
 {
-	return s->name[0] && s->proto == IPPROTO_TCP;
+	return s->name[0] && s->proto == IPPROTO_TCP && s->mode != XSR_STREAM_LOCAL; /* of those nothing comes here */
 }
 
 /* Whether it is still the service for which the door was opened. Its default action may change meanwhile. */

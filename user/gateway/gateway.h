@@ -39,6 +39,7 @@ struct gateway_params {
 	unsigned int idle_s;	      /* 0 = never */
 	unsigned int reconnect_max_ms;
 	int backlog;
+	bool require_mode;	      /* no other mode than wished */
 	struct tcp_options options;
 	struct stream *stream;	      /* the kernel's way; NULL = none of it works */
 	const char *broken[XSR_STREAM_MAX]; /* why the kernel cannot serve in this mode; NULL = it can */

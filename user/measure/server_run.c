@@ -108,7 +108,7 @@ int server_run_main(struct child_report *report, const void *arg)
 		ret = listening_start(&listening, report);
 	if (ret)
 		return ret;
-	status = control_run(path, NULL);
+	status = control_run(path, false, NULL);
 	listening_end(&listening);
 	return status ? -EIO : 0;
 }
