@@ -5,13 +5,15 @@
 #
 #   server   network namespace xsr-e2e-a, device xe0, 10.77.0.1 and fd77::1
 #   client   network namespace xsr-e2e-b, device xe1, 10.77.0.2 and fd77::2
+#
+# XSR_E2E=WORD in the environment takes the place of xsr-e2e in all names: for two runs on one machine.
 set -u
 shopt -s lastpipe # what a pipe ends in may set variables
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 export LC_ALL=C
 XSR=$(realpath -m "${XSR:-.out/xsr}")
-NAME=xsr-e2e
-SERVER=xsr-e2e-a CLIENT=xsr-e2e-b
+NAME=${XSR_E2E:-xsr-e2e}
+SERVER=$NAME-a CLIENT=$NAME-b
 SERVER_NET=/var/run/netns/$SERVER CLIENT_NET=/var/run/netns/$CLIENT
 PINS=/sys/fs/bpf/xsr/$NAME
 STORY=$(basename "$0" .sh)
@@ -402,12 +404,12 @@ cleanup() {
 [ "$(id -u)" = 0 ] || skip "needs root: it makes network namespaces"
 [ -x "$XSR" ] || { say "$XSR is not built; run: make" >&2; exit 1; }
 unshare --net true 2>/dev/null || skip "this system lets nobody make network namespaces"
-exec 9>/run/xsr-e2e.lock
-flock -w 120 9 || { say "another run of these tests holds /run/xsr-e2e.lock" >&2; exit 1; }
+exec 9>"/run/$NAME.lock"
+flock -w 120 9 || { say "another run of these tests holds /run/$NAME.lock" >&2; exit 1; }
 # What a killed run left.
 hosts_remove
-rm -rf "${TMPDIR:-/tmp}"/xsr-e2e.*
-TMP=$(mktemp -d -t xsr-e2e.XXXXXX) || exit 1
+rm -rf "${TMPDIR:-/tmp}/$NAME".*
+TMP=$(mktemp -d -t "$NAME.XXXXXX") || exit 1
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 trap cleanup EXIT
