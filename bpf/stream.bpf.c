@@ -33,6 +33,11 @@ struct sk_buff {
 	char cb[48];
 } __attribute__((preserve_access_index));
 
+struct tcp_sock {
+	__u64 bytes_sent, bytes_retrans;
+	__u32 write_seq, snd_nxt;
+} __attribute__((preserve_access_index));
+
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 extern void *bpf_rdonly_cast(void *at, __u32 type) __ksym __weak;
 
@@ -195,20 +200,55 @@ int xsr_cut(struct __sk_buff *skb)
 
 static __always_inline void conn_tell(struct xsr_conn *to, __u32 number)
 {
+	__u64 tell_at = to->tell_at;
 	__u32 worker = to->worker;
 	void *ring;
 
-	if (to->redirected <= to->tell_at || to->told_at == to->tell_at)
+	if (to->redirected <= tell_at || to->told_at == tell_at)
 		return;
-	to->told_at = to->tell_at;
 	ring = bpf_map_lookup_elem(&told, &worker);
-	if (ring)
-		bpf_ringbuf_output(ring, &number, sizeof(number), BPF_RB_FORCE_WAKEUP);
+	if (ring && bpf_ringbuf_output(ring, &number, sizeof(number), BPF_RB_FORCE_WAKEUP) == 0)
+		to->told_at = tell_at;
+}
+
+static __always_inline bool conn_is_over(const struct xsr_conn *to, __u32 limit)
+{
+	return to->redirected > to->written && to->redirected - to->written > limit;
+}
+
+/* All that was handed to TCP, as TCP_INFO would tell. */
+static __always_inline void written_look(struct xsr_conn *to, __u32 number)
+{
+	struct bpf_sock *sk = bpf_map_lookup_elem(&targets, &number);
+	struct tcp_sock *tcp;
+
+	if (!sk)
+		return;
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (tcp)
+		to->written = tcp->bytes_sent - tcp->bytes_retrans + (tcp->write_seq - tcp->snd_nxt) - to->written_before;
+	bpf_sk_release(sk);
+}
+
+/*
+ * The kernel queues without bound, and the router is not always in time to slow the source: then what it sends is not let
+ * in from here on, until half of what waits is written.
+ */
+static __always_inline void source_bound(struct xsr_conn *from, struct xsr_conn *to, __u32 number)
+{
+	__u32 limit = to->waiting_max;
+
+	if (from->kind == XSR_CONN_LANE || !conn_is_over(to, limit / 2))
+		return;
+	written_look(to, number);
+	if (conn_is_over(to, limit))
+		from->target = number;
 }
 
 /* `redirected` was counted already. */
-static __always_inline int conn_send(struct __sk_buff *skb, struct xsr_conn *to, __u32 number, __u32 frames)
+static __always_inline int conn_send(struct __sk_buff *skb, struct xsr_conn *from, struct xsr_conn *to, __u32 number, __u32 frames)
 {
+	source_bound(from, to, number);
 	conn_tell(to, number);
 	if (bpf_sk_redirect_hash(skb, &targets, &number, 0) == SK_PASS)
 		return SK_PASS;
@@ -231,7 +271,7 @@ static __always_inline int lane_send(struct __sk_buff *skb, struct xsr_conn *fro
 	}
 	from->laned += from->run_len;
 	__sync_fetch_and_add(&to->redirected, from->run_len);
-	return conn_send(skb, to, lane, from->run_frames);
+	return conn_send(skb, from, to, lane, from->run_frames);
 }
 
 /* What one way of a session came to, once its lock was held. */
@@ -290,7 +330,7 @@ static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *
 		passed = to->gone ? PASSED_NOT : flow_pass(flow, counts, from, to, target);
 	}
 	if (passed == PASSED_OPEN)
-		return conn_send(skb, to, target, from->run_frames);
+		return conn_send(skb, from, to, target, from->run_frames);
 	return lane_send(skb, from, number, passed == PASSED_HELD);
 }
 
@@ -348,7 +388,7 @@ static __always_inline int inject(struct __sk_buff *skb, struct xsr_conn *lane, 
 		return SK_DROP;
 	__sync_fetch_and_add(&to->injected, lane->run_len);
 	__sync_fetch_and_add(&to->redirected, lane->run_len);
-	return conn_send(skb, to, target, lane->run_frames);
+	return conn_send(skb, lane, to, target, lane->run_frames);
 }
 
 SEC("sk_skb/stream_verdict")
@@ -379,7 +419,49 @@ int xsr_splice(struct __sk_buff *skb)
 		return SK_DROP;
 	from->passed += skb->len;
 	__sync_fetch_and_add(&to->redirected, skb->len);
-	return conn_send(skb, to, peer, 1);
+	return conn_send(skb, from, to, peer, 1);
+}
+
+/* --- what is let in --- */
+
+static __always_inline bool source_is_stopped(struct xsr_conn *from)
+{
+	__u32 number = from->target;
+	struct xsr_conn *to;
+
+	if (from->stop)
+		return true;
+	if (!number)
+		return false;
+	to = conn_get(number);
+	if (to && !to->gone && conn_is_over(to, to->waiting_max / 2))
+		return true; /* as the router saw it last */
+	from->target = 0;
+	return false;
+}
+
+/* The length of the header of a segment, with which it begins here. */
+static __always_inline __u32 header_len(struct __sk_buff *skb)
+{
+	__u8 offset = 0;
+
+	bpf_skb_load_bytes(skb, 12, &offset, sizeof(offset));
+	return (offset >> 4) * 4;
+}
+
+/*
+ * Before TCP sees a segment of a source that is stopped: if it has bytes it is dropped, so that its sender keeps it and sends it again, as if it
+ * was lost on the way. What has none, acknowledgements and a bare FIN, passes.
+ */
+SEC("socket")
+int xsr_let_in(struct __sk_buff *skb)
+{
+	__u32 number;
+	struct xsr_conn *from = conn_find(skb, &number);
+
+	if (!from || from->kind == XSR_CONN_LANE || !source_is_stopped(from))
+		return skb->len;
+	return skb->len > header_len(skb) ? 0 : skb->len;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

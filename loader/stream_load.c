@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -199,6 +200,13 @@ static int socket_insert(struct bpf_map *map, uint32_t conn, int fd)
 	return bpf_map_update_elem(bpf_map__fd(map), &conn, &value, BPF_NOEXIST) ? -errno : 0;
 }
 
+static int filter_attach(struct stream *s, int fd)
+{
+	int program = bpf_program__fd(s->skeleton->progs.xsr_let_in);
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)) ? -errno : 0;
+}
+
 int stream_target_insert(struct stream *s, uint32_t conn, int fd)
 {
 	return socket_insert(s->skeleton->maps.targets, conn, fd);
@@ -206,7 +214,10 @@ int stream_target_insert(struct stream *s, uint32_t conn, int fd)
 
 int stream_source_insert(struct stream *s, enum xsr_stream_mode mode, uint32_t conn, int fd)
 {
-	return socket_insert(mode == XSR_STREAM_FRAMES ? s->skeleton->maps.frame_sources : s->skeleton->maps.splice_sources, conn, fd);
+	struct bpf_map *map = mode == XSR_STREAM_FRAMES ? s->skeleton->maps.frame_sources : s->skeleton->maps.splice_sources;
+	int ret = filter_attach(s, fd);
+
+	return ret ? ret : socket_insert(map, conn, fd);
 }
 
 int stream_cookie_set(struct stream *s, uint64_t cookie, uint32_t conn)

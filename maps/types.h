@@ -411,7 +411,8 @@ struct xsr_conn {
 	__u64 redirected;  /* bytes sent its way, whether or not they are written yet */
 	__u64 injected;	   /* those of them that the router sent */
 	__u64 dropped;	   /* frames for it that were thrown away: it has no socket */
-	__u64 pad[5];
+	__u64 written;	   /* bytes of those redirected that the kernel has written to it; as last seen, by the router or a program */
+	__u64 pad[4];
 	/* As a source. Its socket's lock is held: one CPU at a time. */
 	__u64 passed;	   /* bytes of it that were judged */
 	__u64 laned;	   /* those of them that took the slow lane */
@@ -423,7 +424,7 @@ struct xsr_conn {
 	__u16 run_type;
 	__u16 run_flags;   /* of its first frame */
 	__u32 error;	   /* enum xsr_conn_error */
-	__u32 target;	   /* lane: where what is injected goes */
+	__u32 target;	   /* lane: where what is injected goes. Others: the conn that has too much waiting, so that this one is stopped; 0 = none */
 	__u64 lost;	   /* bytes that could not take the slow lane: no memory */
 	/* The router. */
 	__u32 kind;	   /* enum xsr_conn_kind */
@@ -436,7 +437,10 @@ struct xsr_conn {
 	__u32 gone;	   /* nothing may be sent to it any more */
 	__u64 tell_at;	   /* the router wants to know when `redirected` passes this; */
 	__u64 told_at;	   /* it was told for that value of tell_at; written by any CPU */
-	__u64 pad3[2];
+	__u64 written_before; /* bytes written to the connection before it became a conn */
+	__u32 waiting_max; /* bytes redirected and not written: above, a source of them is stopped at once */
+	__u16 stop;	   /* what it sends is not let in */
+	__u16 stop_pad;
 };
 _Static_assert(sizeof(struct xsr_conn) == 192, "a cache line each for the target, the source and the router");
 

@@ -253,6 +253,7 @@ struct sender {
 	uint64_t seqs[SESSIONS_MAX];
 	uint32_t pause_us;
 	int error;
+	_Atomic bool ended;
 };
 
 static inline int write_all(int fd, const void *data, size_t len)
@@ -314,6 +315,7 @@ static inline void *sender_run(void *arg)
 			usleep(s->pause_us);
 	}
 	free(buf);
+	s->ended = true;
 	return NULL;
 }
 

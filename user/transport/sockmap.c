@@ -17,6 +17,7 @@
 
 #define BACKLOG_HIGH (1u << 20)
 #define BACKLOG_LOW (256u << 10)
+#define BACKLOG_MAX (4u << 20)
 #define RCVBUF (256u << 10)
 #define HALF_FRAME_MS 60000
 #define RUN_MAX (64u << 10)
@@ -105,15 +106,22 @@ static int timeout_set(const struct sockmap_socket *s)
 	return setsockopt(s->view.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) ? -errno : 0;
 }
 
+/* The kernel counts a FIN that came as a byte. */
+static unsigned int fin_counts(uint8_t state)
+{
+	return state == BPF_TCP_CLOSE_WAIT || state == BPF_TCP_LAST_ACK || state == BPF_TCP_CLOSING || state == BPF_TCP_TIME_WAIT;
+}
+
 static int counters_begin(struct sockmap_socket *s)
 {
-	int unread = 0, ret = socket_info(s, &s->written_before, &s->received_before, NULL);
+	uint8_t state;
+	int unread = 0, ret = socket_info(s, &s->written_before, &s->received_before, &state);
 
 	if (ret)
 		return ret;
 	if (ioctl(s->view.fd, SIOCINQ, &unread))
 		return -errno;
-	s->received_before -= unread;
+	s->received_before -= unread + fin_counts(state);
 	return 0;
 }
 
@@ -130,6 +138,8 @@ static void conn_set(struct sockmap_socket *s, uint32_t frame_max)
 		.lane = s->sm->lane.conn,
 		.tell_at = s->sm->options.backlog_high,
 		.told_at = ~0ULL,
+		.written_before = s->written_before,
+		.waiting_max = s->sm->options.backlog_max,
 	};
 	if (conn_of(s)->run_max > s->window)
 		conn_of(s)->run_max = s->window;
@@ -291,7 +301,7 @@ static enum sockmap_end end_of_fin(struct sockmap_socket *s, uint64_t received)
 	return now - s->end_ns < END_WAIT_NS || s->n_brakes ? SOCKMAP_END_UNREAD : SOCKMAP_END_HALF_FRAME;
 }
 
-enum sockmap_end sockmap_end(struct sockmap_socket *s)
+static enum sockmap_end end_look(struct sockmap_socket *s)
 {
 	enum sockmap_end end = end_of_frames(conn_of(s));
 	uint64_t written, received;
@@ -303,20 +313,21 @@ enum sockmap_end sockmap_end(struct sockmap_socket *s)
 		return end;
 	if (socket_info(s, &written, &received, &state) || getsockopt(s->view.fd, SOL_SOCKET, SO_ERROR, &error, &size))
 		return SOCKMAP_END_RESET;
-	received -= s->received_before;
+	received -= s->received_before + fin_counts(state);
 	end = end_of_error(error, counter_load(&conn_of(s)->passed) < received);
 	if (end)
 		return end;
-	switch (state) {
-	case BPF_TCP_CLOSE_WAIT:
-	case BPF_TCP_LAST_ACK:
-	case BPF_TCP_CLOSING:
-	case BPF_TCP_TIME_WAIT:
-	case BPF_TCP_CLOSE: /* without an error: both sides have finished */
+	if (fin_counts(state))
 		return end_of_fin(s, received);
-	default:
-		return SOCKMAP_END_NONE;
-	}
+	return state == BPF_TCP_CLOSE ? SOCKMAP_END_RESET : SOCKMAP_END_NONE;
+}
+
+/* The kernel tells an error once. */
+enum sockmap_end sockmap_end(struct sockmap_socket *s)
+{
+	if (s->end == SOCKMAP_END_NONE || s->end == SOCKMAP_END_FIN || s->end == SOCKMAP_END_UNREAD)
+		s->end = end_look(s);
+	return s->end;
 }
 
 uint64_t sockmap_redirected(const struct sockmap_socket *s)
@@ -347,6 +358,8 @@ static void defaults_set(struct sockmap_options *o)
 		o->backlog_high = BACKLOG_HIGH;
 	if (!o->backlog_low)
 		o->backlog_low = BACKLOG_LOW;
+	if (!o->backlog_max)
+		o->backlog_max = BACKLOG_MAX;
 	if (!o->rcvbuf)
 		o->rcvbuf = RCVBUF;
 	if (!o->half_frame_ms)

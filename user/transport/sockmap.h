@@ -82,6 +82,7 @@ struct sockmap_options {
 	size_t memory_max;	  /* of what waits in user space: held, or to be sent */
 	uint32_t backlog_high;	  /* bytes redirected and not yet written to a connection: above, those that feed it are slowed */
 	uint32_t backlog_low;	  /* and below let go again; 0 = defaults of 1 MiB and 256 KiB */
+	uint32_t backlog_max;	  /* the same, above which the kernel lets nothing more in from them, should this thread be late; 0 = 4 MiB */
 	uint32_t rcvbuf;	  /* of each connection; raised to what frame_max needs; 0 = 256 KiB */
 	uint32_t half_frame_ms;	  /* a frame that is not whole after so long ends its connection; 0 = 60 s */
 	const struct sockmap_events *events;

@@ -5,7 +5,6 @@
  * until less than the low mark is left.
  */
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -52,31 +51,11 @@ static void source_go(struct sockmap_socket *s)
 	option_set(s, SOL_SOCKET, SO_REUSEADDR, 1); /* which repair takes away */
 }
 
-/*
- * A window of a kilobyte is refilled with every round trip, by a source of small segments. What has bytes in it is dropped, so that
- * the peer keeps and repeats it; what has none, acknowledgements and a bare FIN, passes.
- */
-static void source_stop(struct sockmap_socket *s)
+/* A window of a kilobyte is refilled with every round trip, by a source of small segments: the program lets none in. */
+static void source_stop(struct sockmap_socket *s, bool stop)
 {
-	static struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 12), /* the header's length, in the upper four bits */
-		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 2),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x3c),
-		BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-	};
-	const struct sock_fprog filter = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
-
-	s->sm->stats.stopped++;
-	setsockopt(s->view.fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
-}
-
-static void source_unstop(struct sockmap_socket *s)
-{
-	option_set(s, SOL_SOCKET, SO_DETACH_FILTER, 0);
+	s->sm->stats.stopped += stop;
+	__atomic_store_n(&conn_of(s)->stop, stop, __ATOMIC_RELAXED);
 }
 
 static void source_brake(struct sockmap_socket *s, enum brake_level level)
@@ -84,13 +63,13 @@ static void source_brake(struct sockmap_socket *s, enum brake_level level)
 	if (level >= BRAKE_SLOW && !s->n_brakes++)
 		source_slow(s);
 	if (level == BRAKE_STOP && !s->n_stops++)
-		source_stop(s);
+		source_stop(s, true);
 }
 
 static void source_release(struct sockmap_socket *s, enum brake_level level)
 {
 	if (level == BRAKE_STOP && !--s->n_stops)
-		source_unstop(s);
+		source_stop(s, false);
 	if (level >= BRAKE_SLOW && !--s->n_brakes)
 		source_go(s);
 }
@@ -172,6 +151,7 @@ static uint64_t socket_waiting(struct sockmap_socket *s)
 
 	if (socket_info(s, &written, &received, NULL) == 0)
 		s->written = written - s->written_before;
+	__atomic_store_n(&conn_of(s)->written, s->written, __ATOMIC_RELAXED);
 	return redirected > s->written ? redirected - s->written : 0;
 }
 

@@ -59,6 +59,7 @@ struct sockmap_socket {
 	uint64_t lane_taken;	   /* bytes of it that came out of the lane */
 	uint64_t received_before; /* bytes that were read of it before it was added */
 	bool started;
+	enum sockmap_end end;	   /* as it was last seen */
 	uint64_t end_passed;	   /* as it stood when it was first found to have ended, */
 	uint64_t end_ns;	   /* at that time; 0 = it had not */
 };
