@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Sessions change their connections while their frames flow: nothing is lost, doubled, or out of order. */
+#include "streams.h"
+
+#define N_LINKS 2
+#define N_IDS 32
+
+static struct router router;
+static uint64_t seqs[SESSIONS_MAX];
+static struct sockmap_socket *client, *links[N_LINKS];
+static int client_fd, link_fds[N_LINKS];
+static struct receiver receivers[N_LINKS];
+static unsigned int n_moves;
+
+static int setup(void **state)
+{
+	int i;
+
+	(void)state;
+	memset(seqs, 0, sizeof(seqs));
+	memset(receivers, 0, sizeof(receivers));
+	router_open(&router);
+	client = router_join(&router, SOCKMAP_CLIENT, &client_fd);
+	for (i = 0; i < N_LINKS; i++) {
+		links[i] = router_join(&router, SOCKMAP_LINK, &link_fds[i]);
+		receiver_start(&receivers[i], link_fds[i], seqs);
+	}
+	for (i = 0; i < N_IDS; i++)
+		router_flow(&router, i, client, links[0]);
+	n_moves = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	int i;
+
+	(void)state;
+	router_close(&router);
+	for (i = 0; i < N_LINKS; i++) {
+		pthread_join(receivers[i].thread, NULL);
+		close(link_fds[i]);
+	}
+	close(client_fd);
+	return 0;
+}
+
+static struct sockmap_socket *other_link(const struct sockmap_flow *flow)
+{
+	return sockmap_flow_link(flow) == links[0] ? links[1] : links[0];
+}
+
+/* Reads of two connections by two threads tell nothing of order: what was written to the old one must be read first. */
+static bool old_link_is_read(const struct sockmap_flow *flow)
+{
+	int i = sockmap_flow_link(flow) == links[0] ? 0 : 1;
+
+	return receivers[i].bytes >= sockmap_redirected(links[i]);
+}
+
+static struct sockmap_flow *waiting[N_IDS];
+
+static void note_drained(struct sockmap_flow *flow, enum sockmap_way way, void *arg)
+{
+	(void)arg;
+	assert_int_equal(way, SOCKMAP_REQUESTS);
+	waiting[sockmap_flow_id(flow)] = flow;
+}
+
+/* What a backend's heartbeat would tell. */
+static void release_read(void)
+{
+	int i;
+
+	for (i = 0; i < N_IDS; i++) {
+		if (!waiting[i] || !old_link_is_read(waiting[i]))
+			continue;
+		assert_int_equal(sockmap_flow_release(waiting[i], SOCKMAP_REQUESTS, other_link(waiting[i])), 0);
+		waiting[i] = NULL;
+		n_moves++;
+	}
+}
+
+static void sessions_move_in_order(uint32_t payload_max, uint32_t cut_max, uint32_t pause_us)
+{
+	static struct sender sender;
+	struct sockmap_stats stats;
+	uint64_t start = now_ms(), rng = 1, sum;
+	int i;
+
+	sender = (struct sender){ .fd = client_fd, .seed = 1, .n_ids = N_IDS, .n_bytes = 1ULL << 40, .payload_max = payload_max,
+				  .cut_max = cut_max, .pause_us = pause_us };
+	router.on_drained = note_drained;
+	sender_start(&sender);
+	while (now_ms() - start < 3000) {
+		struct sockmap_flow *flow = sockmap_flow_find(router.sm, SERVICE, chance(&rng, N_IDS));
+
+		sockmap_flow_hold(flow, SOCKMAP_REQUESTS); /* -EBUSY: it is on its way */
+		router_turn(&router, 1);
+		release_read();
+	}
+	for (sender.stop = true; !sender.ended;) {
+		router_turn(&router, 1);
+		release_read();
+	}
+	pthread_join(sender.thread, NULL);
+	for (sum = 0; now_ms() - start < 6000 && sum < sender.sent_frames;) {
+		router_turn(&router, 1);
+		release_read();
+		sum = receivers[0].frames + receivers[1].frames;
+	}
+	while (router.n_released < n_moves && now_ms() - start < 6000)
+		router_turn(&router, 1);
+	sockmap_stats(router.sm, &stats);
+	print_message("%u moves, %llu frames, held up to %llu, lane %llu, slowed %llu, stopped %llu\n", n_moves,
+		      (unsigned long long)sender.sent_frames, (unsigned long long)stats.held_max, (unsigned long long)stats.lane_frames,
+		      (unsigned long long)stats.slowed, (unsigned long long)stats.stopped);
+	for (i = 0; i < N_LINKS; i++)
+		receiver_expect_exact(&receivers[i]);
+	assert_int_equal(sum, sender.sent_frames);
+	assert_int_equal(router.n_released, n_moves);
+	for (i = 0; i < N_IDS; i++)
+		assert_int_equal(seqs[i], sender.seqs[i]);
+	assert_true(n_moves > 20);
+}
+
+static void sessions_move_in_order_while_many_small_frames_flow(void **state)
+{
+	(void)state;
+	sessions_move_in_order(64, 0, 0);
+}
+
+static void sessions_move_in_order_while_large_frames_flow(void **state)
+{
+	(void)state;
+	sessions_move_in_order(200000, 50000, 0);
+}
+
+static void sessions_move_in_order_while_little_flows(void **state)
+{
+	(void)state;
+	sessions_move_in_order(1000, 0, 500);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_little_flows, setup, teardown),
+		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_large_frames_flow, setup, teardown),
+		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_many_small_frames_flow, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
