@@ -177,6 +177,8 @@ static void session_move(struct control *c, struct command *cmd, const json_t *r
 struct showing {
 	struct control *control;
 	struct command *command;
+	struct roster_wish wish;
+	bool streams;		/* the gateways are asked, the workers were */
 	struct roster *paused;
 	json_t *rows; /* of this page; NULL = none yet */
 	json_int_t n;
@@ -186,6 +188,7 @@ static const char *const state_names[] = {
 	[SESSION_ACTIVE] = "active",
 	[SESSION_HELD] = "held",
 	[SESSION_RELEASING] = "releasing",
+	[SESSION_LEFT] = "left",
 };
 
 static json_int_t ms_ago(uint64_t then_ns, uint64_t now_ns)
@@ -195,11 +198,12 @@ static json_int_t ms_ago(uint64_t then_ns, uint64_t now_ns)
 
 static json_t *row_json(const struct control *c, unsigned int worker, const struct session_row *row, uint64_t now_ns)
 {
+	const struct xsr_backend *backend = row->backend ? &c->maps->backends[row->backend] : NULL;
 	char id[24];
 
 	snprintf(id, sizeof(id), "0x%llx", (unsigned long long)row->id);
-	return json_pack("{s:s,s:s,s:i,s:s,s:i,s:I,s:I,s:I,s:I,s:I}", "service", c->maps->services[row->service].name,
-			 "id", id, "worker", worker, "state", state_names[row->state], "generation", row->generation,
+	return json_pack("{s:s,s:s,s:i,s:s?,s:s,s:i,s:I,s:I,s:I,s:I,s:I}", "service", c->maps->services[row->service].name,
+			 "id", id, "worker", worker, "backend", backend ? backend->name : NULL, "state", state_names[row->state], "generation", row->generation,
 			 "held", (json_int_t)row->n_held, "messages", (json_int_t)row->n_messages, "handoffs",
 			 (json_int_t)row->n_handoffs, "moved_ms_ago", ms_ago(row->moved_ns, now_ns), "heard_ms_ago",
 			 ms_ago(row->last_ns, now_ns));
@@ -230,6 +234,8 @@ static void showing_resume(void *arg)
 	struct showing *s = arg;
 
 	roster_resume(s->paused);
+	if (s->streams)
+		stream_moves_resume(s->control->streams);
 }
 
 static bool page_show(struct roster *roster, void *arg)
@@ -241,11 +247,22 @@ static bool page_show(struct roster *roster, void *arg)
 	return !command_full(s->command, showing_resume, s);
 }
 
+/* The workers of UDP services were asked; whether the gateways of TCP services are asked now. */
+static bool streams_show(struct showing *s)
+{
+	if (s->streams || !s->control->streams)
+		return false;
+	s->streams = true;
+	return !stream_moves_list(s->control->streams, &s->wish);
+}
+
 static void show_done(bool incomplete, void *arg)
 {
 	struct showing *s = arg;
 
 	page_send(s);
+	if (!incomplete && streams_show(s))
+		return;
 	if (incomplete)
 		command_fail(s->command, "a worker does not answer: the list is not complete");
 	else
@@ -257,10 +274,8 @@ static void session_show(struct control *c, struct command *cmd, const json_t *r
 {
 	const json_t *id = json_object_get(request, "id");
 	struct roster_wish wish = { .rows = rows_show, .page = page_show, .done = show_done, .one = id };
+	struct showing *s;
 
-	if (!has_workers(c, cmd))
-		return;
-	wish.workers = c->workers->serving;
 	if (id && !id_read(id, &wish.id)) {
 		command_fail(cmd, "`id`: expected an ID as text, \"0x2a\"");
 		return;
@@ -270,13 +285,17 @@ static void session_show(struct control *c, struct command *cmd, const json_t *r
 		if (!wish.service)
 			return;
 	}
-	wish.arg = calloc(1, sizeof(struct showing));
-	if (wish.arg)
-		*(struct showing *)wish.arg = (struct showing){ .control = c, .command = cmd };
-	if (!wish.arg || roster_begin(&c->rosters, &wish)) {
-		free(wish.arg);
+	s = wish.arg = calloc(1, sizeof(*s));
+	if (!s) {
 		command_fail(cmd, "out of memory");
+		return;
 	}
+	*s = (struct showing){ .control = c, .command = cmd, .wish = wish };
+	wish.workers = c->handoffs ? c->workers->serving : 0;
+	if (c->handoffs ? !roster_begin(&c->rosters, &wish) : streams_show(s))
+		return;
+	free(s);
+	command_fail(cmd, "out of memory");
 }
 
 /* --- workers --- */

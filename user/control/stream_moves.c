@@ -13,6 +13,7 @@
 
 #define ITEMS_MAX 256	  /* sessions under way at a time; answers of all fit into a ring */
 #define RETRY_MS 2	  /* until a full ring, or the routes' lock, is tried again */
+#define WATCH_MS 100	  /* until who does not answer is looked for */
 #define ANSWER_MS 15000	  /* a worker that does not answer for so long hangs */
 #define PROGRESS_NS 100000000ULL
 
@@ -53,6 +54,7 @@ struct stream_moves {
 	TAILQ_HEAD(, job) jobs;
 	struct item items[ITEMS_MAX];
 	unsigned int n_items;
+	struct rosters rosters;
 	bool stopping;
 	void (*idle)(void *arg);
 	void *idle_arg;
@@ -307,13 +309,17 @@ static void mail_read(struct stream_moves *m)
 		while ((mail = post_next(m->post, from))) {
 			if (mail->type == GATEWAY_MAIL_PASSED)
 				passed_take(m, mail);
+			else if (mail->type == MAIL_LISTED)
+				rosters_mail(&m->rosters, from, mail);
 			post_done(m->post, from);
 		}
 	}
 }
 
-static bool step(struct stream_moves *m)
+/* Returns after how many ms it wants to be called again, -1: not of itself. */
+static int step(struct stream_moves *m)
 {
+	int ms = rosters_step(&m->rosters);
 	bool all;
 
 	items_store(m);
@@ -322,23 +328,25 @@ static bool step(struct stream_moves *m)
 	items_store(m);
 	items_go(m);
 	jobs_report(m);
-	return all && !any(m, ITEM_PASSED) && !any(m, ITEM_STORED);
+	if (!all || any(m, ITEM_PASSED) || any(m, ITEM_STORED))
+		return RETRY_MS;
+	return ms < 0 && !TAILQ_EMPTY(&m->jobs) ? WATCH_MS : ms;
 }
 
 /* Until nothing is to be read; the timer looks again at what could not be done now, or at who does not answer. */
 static void pump(struct stream_moves *m)
 {
-	bool all;
+	int ms;
 
 	do {
 		post_awake(m->post);
 		if (post_rung(m->post))
 			mail_read(m);
-		all = step(m);
+		ms = step(m);
 	} while (!post_sleep(m->post));
-	if (!TAILQ_EMPTY(&m->jobs))
-		sd_event_source_set_time_relative(m->timer, (all ? 100 : RETRY_MS) * 1000ULL);
-	sd_event_source_set_enabled(m->timer, TAILQ_EMPTY(&m->jobs) ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+	if (ms >= 0)
+		sd_event_source_set_time_relative(m->timer, ms * 1000ULL);
+	sd_event_source_set_enabled(m->timer, ms >= 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 	if (m->idle && TAILQ_EMPTY(&m->jobs))
 		m->idle(m->idle_arg);
 }
@@ -373,6 +381,7 @@ int stream_moves_open(struct stream_moves **out, sd_event *event, struct maps *m
 	m->gateways = gateways;
 	m->post = gateways_post(gateways);
 	TAILQ_INIT(&m->jobs);
+	rosters_init(&m->rosters, m->post, control_clock_ns);
 	ret = sd_event_add_io(event, &m->mail, m->post->fd, EPOLLIN, on_mail, m);
 	if (ret >= 0)
 		ret = sd_event_add_time_relative(event, &m->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, m);
@@ -395,6 +404,7 @@ void stream_moves_close(struct stream_moves *m)
 		free(job->wishes);
 		free(job);
 	}
+	rosters_close(&m->rosters);
 	sd_event_source_unref(m->mail);
 	sd_event_source_unref(m->timer);
 	free(m);
@@ -434,6 +444,24 @@ int stream_moves_begin(struct stream_moves *m, const struct stream_wish *wishes,
 	TAILQ_INSERT_TAIL(&m->jobs, job, link);
 	pump(m);
 	return 0;
+}
+
+int stream_moves_list(struct stream_moves *m, const struct roster_wish *wish)
+{
+	struct roster_wish all = *wish;
+	int ret;
+
+	all.workers = m->post->known;
+	ret = roster_begin(&m->rosters, &all);
+	stream_moves_resume(m);
+	return ret;
+}
+
+/* Not from here: who asked may be in the middle of an answer. */
+void stream_moves_resume(struct stream_moves *m)
+{
+	sd_event_source_set_time_relative(m->timer, 0);
+	sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
 }
 
 void stream_moves_stop(struct stream_moves *m, void (*idle)(void *arg), void *arg)

@@ -11,6 +11,7 @@
 
 #include "gateways.h"
 #include "handoff.h"
+#include "roster.h"
 
 struct stream_moves;
 
@@ -31,6 +32,12 @@ void stream_moves_close(struct stream_moves *moves); /* takes NULL; who waits is
 int stream_moves_begin(struct stream_moves *moves, const struct stream_wish *wishes, size_t n,
 		       void (*progress)(const struct handoff_report *report, void *arg),
 		       void (*done)(const struct handoff_report *report, void *arg), void *arg);
+
+/* Asks the gateways for their sessions; wish->workers is set here. As roster_begin(). */
+int stream_moves_list(struct stream_moves *moves, const struct roster_wish *wish);
+
+/* After roster_resume() of one of those. */
+void stream_moves_resume(struct stream_moves *moves);
 
 /* No new ones from now on; idle() is called when none is under way, maybe in this call. */
 void stream_moves_stop(struct stream_moves *moves, void (*idle)(void *arg), void *arg);

@@ -193,6 +193,8 @@ static void go_take(struct gateway *g, const struct mail *mail)
 			link_introduce(s, s->answered);
 		s->is_routed = true;
 		s->generation = mail->generation;
+		s->n_moves++;
+		s->moved_ns = g->now_ns;
 		gateway_count(g, s->service, XSR_STREAM_STAT_MOVES);
 	}
 	session_release(g, e);

@@ -15,6 +15,7 @@
 #include "express.h"
 #include "link.h"
 #include "relay.h"
+#include "stream_rows.h"
 
 #define NS_PER_MS 1000000ULL
 #define EVENTS_MAX 256
@@ -37,7 +38,10 @@ static void mail_read(struct gateway *g, unsigned int from)
 	const struct mail *mail;
 
 	while ((mail = post_next(&g->post, from))) {
-		errand_mail(g, from, mail);
+		if (mail->type == MAIL_LIST)
+			stream_rows_answer(g, mail);
+		else
+			errand_mail(g, from, mail);
 		post_done(&g->post, from);
 	}
 }

@@ -58,6 +58,13 @@ struct stream_session *stream_session_find(struct stream_sessions *sessions, uin
 	return place == ID_MAP_NONE ? NULL : &t->all[place];
 }
 
+struct stream_session *stream_session_at(struct stream_sessions *sessions, uint32_t place)
+{
+	struct stream_session *s = &table_of(sessions)->all[place];
+
+	return s->service ? s : NULL;
+}
+
 /* A new one has no client: it is among the `left` until it is bound. */
 struct stream_session *stream_session_add(struct stream_sessions *sessions, uint32_t service, uint64_t id)
 {
@@ -113,6 +120,7 @@ void stream_session_asked(struct stream_sessions *sessions, struct stream_sessio
 {
 	struct asked_group *last = s->n_groups ? &s->groups[s->n_groups - 1] : NULL;
 
+	s->last_ns = now_ns;
 	if (seq > s->asked)
 		s->asked = seq;
 	if (last && (s->n_groups == ASKED_GROUPS || group_takes(last, now_ns, deadline_ns))) {
@@ -154,6 +162,7 @@ void stream_session_remove(struct stream_sessions *sessions, struct stream_sessi
 	TAILQ_REMOVE(&sessions->left, s, in_left);
 	TAILQ_INSERT_TAIL(&t->unused, s, in_left);
 	id_map_remove(&t->places, s->service, s->id);
+	s->service = 0;
 	sessions->n--;
 }
 

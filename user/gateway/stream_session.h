@@ -49,6 +49,9 @@ struct stream_session {
 	uint64_t asked;		 /* the last request passed on */
 	uint64_t answered;	 /* the last reply passed on */
 	uint64_t erred;		 /* requests up to here that have no answer get none any more */
+	uint64_t last_ns;	 /* when a request or reply passed last, as far as that is known */
+	uint64_t moved_ns;	 /* when it went to another backend; 0 = never */
+	uint32_t n_moves;
 	uint64_t left_ns;	 /* when its client went */
 	struct errand *errand;
 
@@ -85,6 +88,9 @@ void stream_sessions_close(struct stream_sessions *sessions); /* takes NULL */
 /* NULL if there is none; a new one, zeroed but for ID and service, or NULL if there are as many as there may be. */
 struct stream_session *stream_session_find(struct stream_sessions *sessions, uint32_t service, uint64_t id);
 struct stream_session *stream_session_add(struct stream_sessions *sessions, uint32_t service, uint64_t id);
+
+/* The one at this place, 0 .. n_max - 1, or NULL. */
+struct stream_session *stream_session_at(struct stream_sessions *sessions, uint32_t place);
 
 /* It has neither client nor link any more. */
 void stream_session_remove(struct stream_sessions *sessions, struct stream_session *session);

@@ -17,6 +17,7 @@ enum session_state {
 	SESSION_HELD,	   /* they wait for its fence */
 	SESSION_RELEASING, /* it has come: those that waited are worked off, new ones wait behind them */
 	SESSION_GONE,	   /* it was given up; kept for a while, to refuse what comes late */
+	SESSION_LEFT,	   /* only in a row, of a TCP service's: it has no client now */
 };
 
 /* What the handler sees of a session, and what is the worker's own. */
@@ -39,7 +40,7 @@ struct session_row {
 	uint16_t service;
 	uint16_t generation;
 	uint16_t state; /* enum session_state */
-	uint16_t pad;
+	uint16_t backend; /* of a TCP service's: number; else 0 */
 	uint32_t n_held;
 	uint32_t n_handoffs;
 	uint64_t n_messages;
