@@ -23,7 +23,7 @@
 /* --- opening --- */
 
 /* Two connected sockets. Another process could reach the port first: then the ends do not name each other. */
-static int pair_open(int fds[2])
+int socket_pair(int fds[2])
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, own, peer;
 	socklen_t len = sizeof(addr), own_len = sizeof(own), peer_len = sizeof(peer);
@@ -69,7 +69,7 @@ static int lane_join(struct sockmap *sm, int fd)
 
 int lane_open(struct sockmap *sm, char why[STREAM_WHY_LEN])
 {
-	int fds[2], ret = pair_open(fds);
+	int fds[2], ret = socket_pair(fds);
 
 	sm->lane_fd = fds[0];
 	sm->lane.view.fd = fds[1];

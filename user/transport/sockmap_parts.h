@@ -171,6 +171,7 @@ static inline uint64_t counter_load(const __u64 *counter)
 uint64_t sockmap_now_ns(void);
 
 /* sockmap_lane.c: the connection between the kernel's part and this thread. */
+int socket_pair(int fds[2]); /* two TCP sockets of this host, connected; -1 where there is none, also if it fails */
 int lane_open(struct sockmap *sm, char why[STREAM_WHY_LEN]);
 void lane_close(struct sockmap *sm);
 int lane_read(struct sockmap *sm);	   /* 0 or -errno */
