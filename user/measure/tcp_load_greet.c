@@ -31,11 +31,11 @@ static struct load_session *ack_session(struct load_conn *c, uint64_t id)
 	struct load_session *s = load_ids_find(c->shard, id);
 
 	if (s)
-		return s->conn == c && s->state != LOAD_OPEN ? s : NULL;
+		return s->conn == c && s->state == LOAD_GREETED ? s : NULL;
 	return c->shard->c->assign ? greeted_find(c) : NULL;
 }
 
-void load_session_refused(struct load_session *s)
+static void session_refused(struct load_session *s)
 {
 	s->conn->shard->result.refused++;
 	s->state = LOAD_WAITING;
@@ -76,7 +76,7 @@ void load_session_greeted(struct load_conn *c, const struct tcp_frame *frame)
 	if (!s) {
 		c->shard->result.unexpected++;
 	} else if (ack.result != XSR_HELLO_OK) {
-		load_session_refused(s);
+		session_refused(s);
 	} else {
 		if (!s->id)
 			load_ids_assign(c->shard, s, be64toh(ack.id));

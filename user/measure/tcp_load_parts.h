@@ -221,9 +221,6 @@ size_t load_session_greet(struct load_session *s);
 /* HELLO_ACK came. */
 void load_session_greeted(struct load_conn *c, const struct tcp_frame *frame);
 
-/* The HELLO was refused: it is sent again after a while. */
-void load_session_refused(struct load_session *s);
-
 /* --- tcp_load_ids.c --- */
 
 int load_ids_open(struct load_shard *shard); /* 0 or -ENOMEM */

@@ -258,24 +258,21 @@ static void answer(struct load_session *s, const struct tcp_frame *frame)
 	session_heard(s);
 }
 
-/* A HELLO may be refused so, too. Who lost its backend, or its handshake, greets again; all others wait a little. */
+/* A HELLO has its own answer. Who lost its handshake greets again; all others wait a little, as for a backend that comes back. */
 static void error(struct load_session *s, const struct tcp_frame *frame)
 {
 	struct xsr_frame_error payload = {};
 	unsigned int code;
-	uint32_t n;
 
 	if (frame->len >= XSR_FRAME_HEADER_LEN + sizeof(payload))
 		tcp_frame_copy(s->conn->tcp, frame, XSR_FRAME_HEADER_LEN, &payload, sizeof(payload));
 	code = be16toh(payload.code);
-	n = request_ledger_error(&s->ledger, &s->conn->shard->result.requests, be64toh(frame->header->seq), code);
-	if (s->state == LOAD_GREETED && !n) {
-		load_session_refused(s);
-		return;
+	request_ledger_error(&s->ledger, &s->conn->shard->result.requests, be64toh(frame->header->seq), code);
+	if (s->state == LOAD_OPEN) {
+		if (code == XSR_ERROR_NO_HANDSHAKE || code == XSR_ERROR_STALE)
+			s->state = LOAD_WAITING;
+		load_session_pause(s, ERROR_PAUSE_NS);
 	}
-	if (s->state == LOAD_OPEN && (code == XSR_ERROR_NO_HANDSHAKE || code == XSR_ERROR_STALE))
-		s->state = LOAD_WAITING;
-	load_session_pause(s, ERROR_PAUSE_NS);
 	session_heard(s);
 }
 
