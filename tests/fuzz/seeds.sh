@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Writes the seeds of fuzz_parse, fuzz_rule, fuzz_frame and fuzz_stream into corpus/: one of each shape, which the
+# Writes the seeds of fuzz_parse, fuzz_rule, fuzz_frame, fuzz_frames and fuzz_stream into corpus/: one of each shape, which the
 # fuzzer takes apart. They are kept in the tree; run this after the form of an input has changed.
 set -eu
 cd "$(dirname "$0")/corpus"
-mkdir -p fuzz_parse fuzz_rule fuzz_frame fuzz_stream
+mkdir -p fuzz_parse fuzz_rule fuzz_frame fuzz_frames fuzz_stream
 
 # bytes FILE HEX...: blanks are for the reader
 bytes()
@@ -102,3 +102,16 @@ rule mapped m udp '[::ffff:10.0.0.1]:1' xsr,xsr - - - -
 rule gateway gw tcp 10.0.0.1:7000 xsr hash - 65536 1 epoll 1048576 one two
 rule splice raw tcp '[2001:db8::1]:7001' none drop - - - splice - one
 rule local here tcp 127.0.0.1:6379 none - - - - local -
+
+# --- fuzz_frames: how much is there at a time, by fours, then frames ---
+
+one_1="00000018 0110 0000 0000000000000001 0000000000000001 01020304"
+one_2="00000014 0110 0000 0000000000000001 0000000000000002"
+two_1="00000014 0111 0004 0000000000000002 0000000000000001"
+bye="00000016 0105 0000 0000000000000001 0000000000000000 0001"
+bytes fuzz_frames/run 40 "$one_1" "$one_2" "$one_2" "$two_1" "$two_1"
+bytes fuzz_frames/control ff "$one_1" "$bye" "$bye" "$one_2"
+bytes fuzz_frames/cut 03 "$one_1" "$two_1" "$one_1"
+bytes fuzz_frames/bad_len ff "$one_1" "00000013 0110 0000 0000000000000001 0000000000000001"
+bytes fuzz_frames/huge ff "$one_1" "ffffffff 0110 0000 0000000000000001 0000000000000001"
+bytes fuzz_frames/version ff "$one_1" "00000014 0210 0000 0000000000000001 0000000000000001"
