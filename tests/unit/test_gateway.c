@@ -102,6 +102,31 @@ static void requests_right_behind_the_hello_wait_for_its_answer(void **state)
 	close(c);
 }
 
+/* The first one's client went before it was answered. */
+static void of_two_handshakes_of_a_session_the_last_counts(void **state)
+{
+	int before, c;
+
+	(void)state;
+	world_start();
+	before = client_open();
+	peer_hello(before, ID, 0);
+	peer_expect(world_link(1), XSR_FRAME_HELLO, ID, 0);
+	c = client_open();
+	peer_hello(c, ID, 0);
+	peer_expect(world_link(1), XSR_FRAME_HELLO, ID, 0);
+	peer_ack(world_link(1), ID, 1, XSR_HELLO_OK);
+	peer_reply(world_link(1), ID, 1, 10);
+	peer_ack(world_link(1), ID, 1, XSR_HELLO_OK);
+	peer_reply(world_link(1), ID, 1, 10);
+	peer_expect_ack(c, ID, 1, XSR_HELLO_OK);
+	peer_expect(c, XSR_FRAME_ECHO_REP, ID, 1);
+	exchange_one(c, world_link(1), ID, 2, 10); /* nothing comes twice */
+	assert_int_equal(world_stat(XSR_STREAM_STAT_STRAY_REPLIES), 1);
+	close(before);
+	close(c);
+}
+
 static void requests_without_hello_get_an_error(void **state)
 {
 	int c;
@@ -344,6 +369,7 @@ int main(void)
 		test(requests_and_replies_of_many_sessions_share_a_connection),
 		test(who_wants_any_id_gets_one),
 		test(requests_right_behind_the_hello_wait_for_its_answer),
+		test(of_two_handshakes_of_a_session_the_last_counts),
 		test(requests_without_hello_get_an_error),
 		test(backend_that_rejects_a_session_gets_no_requests_of_it),
 		test(without_backend_the_client_is_told_to_try_again),

@@ -57,6 +57,7 @@ void link_bind(struct stream_session *s, struct link *link)
 		LIST_REMOVE(s, of_link);
 	s->link = link;
 	s->link_epoch = 0;
+	s->n_hellos = 0;
 	if (link)
 		LIST_INSERT_HEAD(&link->sessions, s, of_link);
 }
@@ -108,9 +109,11 @@ int link_introduce(struct stream_session *s, uint64_t seq)
 	if (s->link_epoch == s->link->epoch)
 		return 0;
 	ret = hello_send(s->link, XSR_ROLE_CLIENT, s->id, seq);
-	if (!ret)
-		s->link_epoch = s->link->epoch;
-	return ret;
+	if (ret)
+		return ret;
+	s->link_epoch = s->link->epoch;
+	s->n_hellos++;
+	return 0;
 }
 
 int link_barrier(struct link *l, struct errand *errand)
@@ -151,19 +154,26 @@ static int link_fail(struct link *l)
 	return -ECANCELED;
 }
 
+/* Only the last HELLO's answer counts: replies that come again behind an earlier one come again behind that. */
+static void session_ack(struct link *l, uint64_t id, uint8_t result, uint64_t seq)
+{
+	struct stream_session *s = stream_session_find(l->gateway->sessions, l->service, id);
+
+	if (!s || s->link != l || (s->n_hellos && --s->n_hellos))
+		return;
+	front_greeted(s, result, seq);
+}
+
 static int ack_take(struct link *l, const struct tcp_frame *frame)
 {
 	uint64_t id = be64toh(frame->header->id);
 	struct xsr_frame_hello_ack ack;
-	struct stream_session *s;
 
 	if (frame->len < XSR_FRAME_HEADER_LEN + sizeof(ack))
 		return link_fail(l);
 	tcp_frame_copy(l->conn->conn.tcp, frame, XSR_FRAME_HEADER_LEN, &ack, sizeof(ack));
 	if (id) {
-		s = stream_session_find(l->gateway->sessions, l->service, id);
-		if (s && s->link == l)
-			front_greeted(s, ack.result, be64toh(frame->header->seq));
+		session_ack(l, id, ack.result, be64toh(frame->header->seq));
 		return 0;
 	}
 	if (l->state != LINK_GREETING || ack.result != XSR_HELLO_OK)
@@ -286,6 +296,7 @@ static void sessions_lose(struct link *l)
 
 	LIST_FOREACH(s, &l->sessions, of_link) {
 		s->link_epoch = 0;
+		s->n_hellos = 0;
 		s->is_late = false;
 		if (s->is_busy)
 			front_error(l->gateway, s, XSR_ERROR_NO_BACKEND, s->asked);

@@ -39,6 +39,7 @@ struct stream_session {
 	struct front *client;	 /* NULL: it went, and may come back */
 	struct link *link;	 /* NULL: none was found yet */
 	uint32_t link_epoch;	 /* the link's when the session was introduced to it */
+	unsigned int n_hellos;	 /* to its backend, that are not answered */
 	uint32_t routes_version; /* when its route was looked up */
 	bool is_routed;		 /* to its link, by a route; else by the default `hash` */
 	bool is_held;		 /* no request goes on: an errand has to be done first */
