@@ -109,7 +109,16 @@ static int timeout_set(const struct sockmap_socket *s)
 /* The kernel counts a FIN that came as a byte. */
 static unsigned int fin_counts(uint8_t state)
 {
-	return state == BPF_TCP_CLOSE_WAIT || state == BPF_TCP_LAST_ACK || state == BPF_TCP_CLOSING || state == BPF_TCP_TIME_WAIT;
+	switch (state) {
+	case BPF_TCP_CLOSE_WAIT:
+	case BPF_TCP_LAST_ACK:
+	case BPF_TCP_CLOSING:
+	case BPF_TCP_TIME_WAIT:
+	case BPF_TCP_CLOSE: /* without an error: both sides have finished */
+		return 1;
+	default:
+		return 0;
+	}
 }
 
 static int counters_begin(struct sockmap_socket *s)
@@ -291,7 +300,7 @@ static enum sockmap_end end_of_fin(struct sockmap_socket *s, uint64_t received)
 {
 	uint64_t passed = counter_load(&conn_of(s)->passed), now = sockmap_now_ns();
 
-	if (passed + 1 >= received) /* the FIN counts as a byte */
+	if (passed >= received)
 		return SOCKMAP_END_FIN;
 	if (!s->end_ns || passed != s->end_passed) {
 		s->end_ns = now;
@@ -317,9 +326,7 @@ static enum sockmap_end end_look(struct sockmap_socket *s)
 	end = end_of_error(error, counter_load(&conn_of(s)->passed) < received);
 	if (end)
 		return end;
-	if (fin_counts(state))
-		return end_of_fin(s, received);
-	return state == BPF_TCP_CLOSE ? SOCKMAP_END_RESET : SOCKMAP_END_NONE;
+	return fin_counts(state) ? end_of_fin(s, received) : SOCKMAP_END_NONE;
 }
 
 /* The kernel tells an error once. */
