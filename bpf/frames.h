@@ -114,6 +114,17 @@ parse_step bool run_take(struct frame_run *run, const struct frame_words *words,
 	return true;
 }
 
+/*
+ * Runs of so many bytes wait for their target: how much memory that takes the kernel, about. What comes in small segments takes much more than
+ * its bytes.
+ */
+#define RUN_OVERHEAD 768
+
+parse_step __u64 waiting_memory(__u64 waiting, __u32 run_avg)
+{
+	return run_avg ? waiting + waiting / run_avg * RUN_OVERHEAD : waiting;
+}
+
 /* What the router injects: our own, so of any session. -1 if it is for the kernel's part itself. */
 parse_step int injected_begin(struct frame_run *run, const struct frame_words *words)
 {

@@ -213,7 +213,17 @@ static __always_inline void conn_tell(struct xsr_conn *to, __u32 number)
 
 static __always_inline bool conn_is_over(const struct xsr_conn *to, __u32 limit)
 {
-	return to->redirected > to->written && to->redirected - to->written > limit;
+	__u64 redirected = to->redirected, written = to->written;
+
+	if (redirected <= written || redirected - written < limit / 16)
+		return false;
+	return waiting_memory(redirected - written, to->run_avg) > limit;
+}
+
+/* Two CPUs at a time may lose one another's share of it: it is about. */
+static __always_inline void run_average(struct xsr_conn *to, __u32 len)
+{
+	to->run_avg = to->run_avg - (to->run_avg >> 4) + (len >> 4) + 1;
 }
 
 /* All that was handed to TCP, as TCP_INFO would tell. */
@@ -246,8 +256,10 @@ static __always_inline void source_bound(struct xsr_conn *from, struct xsr_conn 
 }
 
 /* `redirected` was counted already. */
-static __always_inline int conn_send(struct __sk_buff *skb, struct xsr_conn *from, struct xsr_conn *to, __u32 number, __u32 frames)
+static __always_inline int conn_send(struct __sk_buff *skb, struct xsr_conn *from, struct xsr_conn *to, __u32 number, __u32 frames,
+				       __u32 len)
 {
+	run_average(to, len);
 	source_bound(from, to, number);
 	conn_tell(to, number);
 	if (bpf_sk_redirect_hash(skb, &targets, &number, 0) == SK_PASS)
@@ -271,7 +283,7 @@ static __always_inline int lane_send(struct __sk_buff *skb, struct xsr_conn *fro
 	}
 	from->laned += from->run_len;
 	__sync_fetch_and_add(&to->redirected, from->run_len);
-	return conn_send(skb, from, to, lane, from->run_frames);
+	return conn_send(skb, from, to, lane, from->run_frames, from->run_len);
 }
 
 /* What one way of a session came to, once its lock was held. */
@@ -330,7 +342,7 @@ static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *
 		passed = to->gone ? PASSED_NOT : flow_pass(flow, counts, from, to, target);
 	}
 	if (passed == PASSED_OPEN)
-		return conn_send(skb, from, to, target, from->run_frames);
+		return conn_send(skb, from, to, target, from->run_frames, from->run_len);
 	return lane_send(skb, from, number, passed == PASSED_HELD);
 }
 
@@ -388,7 +400,7 @@ static __always_inline int inject(struct __sk_buff *skb, struct xsr_conn *lane, 
 		return SK_DROP;
 	__sync_fetch_and_add(&to->injected, lane->run_len);
 	__sync_fetch_and_add(&to->redirected, lane->run_len);
-	return conn_send(skb, lane, to, target, lane->run_frames);
+	return conn_send(skb, lane, to, target, lane->run_frames, lane->run_len);
 }
 
 SEC("sk_skb/stream_verdict")
@@ -419,7 +431,7 @@ int xsr_splice(struct __sk_buff *skb)
 		return SK_DROP;
 	from->passed += skb->len;
 	__sync_fetch_and_add(&to->redirected, skb->len);
-	return conn_send(skb, from, to, peer, 1);
+	return conn_send(skb, from, to, peer, 1, skb->len);
 }
 
 /* --- what is let in --- */

@@ -412,7 +412,9 @@ struct xsr_conn {
 	__u64 injected;	   /* those of them that the router sent */
 	__u64 dropped;	   /* frames for it that were thrown away: it has no socket */
 	__u64 written;	   /* bytes of those redirected that the kernel has written to it; as last seen, by the router or a program */
-	__u64 pad[4];
+	__u32 run_avg;	   /* about how many bytes go to it at a time: the fewer, the more memory they take while they wait */
+	__u32 pad0;
+	__u64 pad[3];
 	/* As a source. Its socket's lock is held: one CPU at a time. */
 	__u64 passed;	   /* bytes of it that were judged */
 	__u64 laned;	   /* those of them that took the slow lane */

@@ -145,7 +145,7 @@ static void conn_set(struct sockmap_socket *s, uint32_t frame_max)
 		.run_max = frame_max + 4 > RUN_MAX ? frame_max + 4 : RUN_MAX,
 		.worker = s->sm->options.worker,
 		.lane = s->sm->lane.conn,
-		.tell_at = s->sm->options.backlog_high,
+		.tell_at = s->sm->options.backlog_high / 8, /* how large its runs will be is not known yet */
 		.told_at = ~0ULL,
 		.written_before = s->written_before,
 		.waiting_max = s->sm->options.backlog_max,

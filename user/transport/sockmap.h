@@ -80,7 +80,7 @@ struct sockmap_events {
 struct sockmap_options {
 	unsigned int worker;	  /* its share of stream's connections: each worker opens one */
 	size_t memory_max;	  /* of what waits in user space: held, or to be sent */
-	uint32_t backlog_high;	  /* bytes redirected and not yet written to a connection: above, those that feed it are slowed */
+	uint32_t backlog_high;	  /* memory of what is redirected and not yet written to a connection: above, those that feed it are slowed */
 	uint32_t backlog_low;	  /* and below let go again; 0 = defaults of 1 MiB and 256 KiB */
 	uint32_t backlog_max;	  /* the same, above which the kernel lets nothing more in from them, should this thread be late; 0 = 4 MiB */
 	uint32_t rcvbuf;	  /* of each connection; raised to what frame_max needs; 0 = 256 KiB */
@@ -194,7 +194,7 @@ struct sockmap_stats {
 	uint64_t lane_frames, lane_bytes; /* through user space */
 	uint64_t slowed, stopped;	  /* times that a connection was slowed, and stopped where that was not enough */
 	uint64_t held_max;		  /* frames held at a time, the most */
-	uint64_t backlog_max;		  /* of one connection, the most that was seen */
+	uint64_t backlog_max;		  /* memory that waits for one connection, the most that was seen */
 	uint64_t dropped;		  /* frames, by the kernel's part: their target was gone, or no memory */
 };
 void sockmap_stats(const struct sockmap *sm, struct sockmap_stats *stats);

@@ -175,10 +175,11 @@ static enum brake_level level_of(struct sockmap_socket *s, uint64_t waiting)
 
 void socket_refresh(struct sockmap_socket *s)
 {
-	uint64_t waiting = socket_waiting(s);
+	uint32_t run_avg = __atomic_load_n(&conn_of(s)->run_avg, __ATOMIC_RELAXED), high = s->sm->options.backlog_high;
+	uint64_t waiting = waiting_memory(socket_waiting(s), run_avg), tell_after = high / (1 + RUN_OVERHEAD / (run_avg + 1));
 	enum brake_level level = level_of(s, waiting);
 
-	__atomic_store_n(&conn_of(s)->tell_at, s->written + s->sm->options.backlog_high, __ATOMIC_RELAXED);
+	__atomic_store_n(&conn_of(s)->tell_at, s->written + tell_after, __ATOMIC_RELAXED);
 	if (waiting > s->sm->stats.backlog_max)
 		s->sm->stats.backlog_max = waiting;
 	if (!s->full && level) {
