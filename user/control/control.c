@@ -49,12 +49,52 @@ static void sentence_warn(const char *sentence, void *arg)
 	log_warning("%s", sentence);
 }
 
+static bool has_handler_gateway(const struct run *c)
+{
+	return !strcmp(c->config->handler, "gateway");
+}
+
+/* The first service of this protocol, or NULL. */
+static const char *service_of(const struct config *config, int proto)
+{
+	unsigned int i;
+
+	for (i = 0; i < config->n_services; i++)
+		if (config->services[i].proto == proto)
+			return config->services[i].name;
+	return NULL;
+}
+
+/* A router serves TCP services if it has any when it starts. */
+static bool has_streams(const struct run *c)
+{
+	return has_handler_gateway(c) || service_of(c->config, IPPROTO_TCP);
+}
+
+/* Whether this router can serve all services of a configuration: false, and a sentence. */
+static bool services_fit(const struct run *c, const struct config *config, char why[CONFIG_WHY_LEN])
+{
+	const char *udp = service_of(config, IPPROTO_UDP), *tcp = service_of(config, IPPROTO_TCP);
+
+	if (has_handler_gateway(c) && udp)
+		snprintf(why, CONFIG_WHY_LEN, "service '%s': handler gateway serves TCP services only", udp);
+	else if (tcp && !has_streams(c))
+		snprintf(why, CONFIG_WHY_LEN, "service '%s': this router was started without TCP services; start it again", tcp);
+	else
+		return true;
+	return false;
+}
+
 static int config_open(struct run *c, const char *instance)
 {
 	char why[CONFIG_WHY_LEN];
 
 	if (config_load(c->path, &c->config, why)) {
 		log_error("%s", why);
+		return -EINVAL;
+	}
+	if (!services_fit(c, c->config, why)) {
+		log_error("%s: %s", c->path, why);
 		return -EINVAL;
 	}
 	if (instance)
@@ -197,22 +237,6 @@ static int router_open(struct run *c)
 	return 0;
 }
 
-static bool has_handler_gateway(const struct run *c)
-{
-	return !strcmp(c->config->handler, "gateway");
-}
-
-/* A router serves TCP services if it has any when it starts. */
-static bool has_streams(const struct run *c)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->config->n_services; i++)
-		if (c->config->services[i].proto == IPPROTO_TCP)
-			return true;
-	return has_handler_gateway(c);
-}
-
 static int gateways_begin(struct run *c)
 {
 	const struct config *config = c->config;
@@ -293,7 +317,7 @@ static void config_reload(struct run *c)
 		return;
 	}
 	memcpy(new->instance, c->config->instance, sizeof(new->instance));
-	if (config_needs_restart(c->config, new, why) || reconcile_services(c->maps, c->config, new, &result, why)) {
+	if (config_needs_restart(c->config, new, why) || !services_fit(c, new, why) || reconcile_services(c->maps, c->config, new, &result, why)) {
 		log_error("%s: %s; the running configuration stays", c->path, why);
 		config_free(new);
 		return;
