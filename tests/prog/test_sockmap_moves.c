@@ -142,12 +142,171 @@ static void sessions_move_in_order_while_little_flows(void **state)
 	sessions_move_in_order(1000, 0, 500);
 }
 
+/* --- step by step, without threads --- */
+
+static struct sockmap_socket *first, *second, *backend;
+static int first_fd, second_fd, link_fd;
+
+static int steps_setup(void **state)
+{
+	(void)state;
+	router_open(&router);
+	first = router_join(&router, SOCKMAP_CLIENT, &first_fd);
+	second = router_join(&router, SOCKMAP_CLIENT, &second_fd);
+	backend = router_join(&router, SOCKMAP_LINK, &link_fd);
+	return 0;
+}
+
+static int steps_teardown(void **state)
+{
+	(void)state;
+	router_close(&router);
+	close(first_fd);
+	close(second_fd);
+	close(link_fd);
+	return 0;
+}
+
+static void say(int fd, uint64_t seq, uint8_t type)
+{
+	uint8_t frame[64];
+
+	assert_int_equal(write_all(fd, frame, frame_fill(frame, 1, seq, type, 8)), 0);
+	router_run(&router, 20);
+}
+
+/* The seqs of all frames that have come, as decimal digits. */
+static uint64_t heard(int fd)
+{
+	struct xsr_frame *frame;
+	uint64_t digits = 0;
+	uint8_t bytes[32];
+
+	router_run(&router, 30);
+	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) == sizeof(bytes)) {
+		frame = (void *)bytes;
+		assert_true(frame_is_whole(frame));
+		digits = digits * 10 + be64toh(frame->seq);
+	}
+	return digits;
+}
+
+static void a_session_goes_on_on_another_connection(void **state)
+{
+	struct sockmap_flow *flow = router_flow(&router, 1, first, backend);
+
+	(void)state;
+	say(first_fd, 1, XSR_FRAME_ECHO_REQ);
+	say(link_fd, 1, XSR_FRAME_ECHO_REP);
+	assert_int_equal(heard(link_fd), 1);
+	assert_int_equal(heard(first_fd), 1);
+	assert_int_equal(sockmap_flow_take(flow, second), 0);
+	say(first_fd, 2, XSR_FRAME_ECHO_REQ); /* not its own any more */
+	say(second_fd, 3, XSR_FRAME_ECHO_REQ);
+	say(second_fd, 4, XSR_FRAME_ECHO_REQ);
+	say(link_fd, 2, XSR_FRAME_ECHO_REP);
+	assert_int_equal(heard(link_fd) + heard(first_fd) + heard(second_fd), 0);
+	assert_int_equal(router.n_slow_frames, 1);
+	assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REPLIES, second), 0);
+	assert_int_equal(heard(second_fd), 2);
+	assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REQUESTS, backend), 0);
+	assert_int_equal(heard(link_fd), 34);
+	assert_int_equal(router.n_released, 2);
+	say(second_fd, 5, XSR_FRAME_ECHO_REQ);
+	say(link_fd, 3, XSR_FRAME_ECHO_REP);
+	assert_int_equal(heard(link_fd), 5);
+	assert_int_equal(heard(second_fd), 3);
+	assert_int_equal(router.n_slow_frames, 1);
+}
+
+/* What was held and not yet read when the session ended is not the next one's. */
+static void a_session_of_the_same_id_begins_anew(void **state)
+{
+	struct sockmap_flow *flow = router_flow(&router, 1, first, backend);
+	uint8_t frame[64];
+
+	(void)state;
+	assert_int_equal(sockmap_flow_hold(flow, SOCKMAP_REQUESTS), 0);
+	assert_int_equal(write_all(first_fd, frame, frame_fill(frame, 1, 1, XSR_FRAME_ECHO_REQ, 8)), 0);
+	usleep(20000); /* it is in the lane now, unread */
+	sockmap_flow_remove(flow);
+	assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, first, backend, true, false, NULL, &flow), 0);
+	say(first_fd, 2, XSR_FRAME_ECHO_REQ);
+	assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REQUESTS, backend), 0);
+	assert_int_equal(heard(link_fd), 2);
+	assert_int_equal(router.n_released, 1);
+}
+
+static void a_hold_of_nothing_is_released(void **state)
+{
+	struct sockmap_flow *flow = router_flow(&router, 1, first, backend);
+
+	(void)state;
+	assert_int_equal(sockmap_flow_hold(flow, SOCKMAP_REQUESTS), 0);
+	assert_int_equal(sockmap_flow_hold(flow, SOCKMAP_REQUESTS), -EBUSY);
+	router_run(&router, 30);
+	assert_int_equal(router.n_drained, 1);
+	assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REQUESTS, backend), 0);
+	assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REQUESTS, backend), -EBUSY);
+	router_run(&router, 30);
+	assert_int_equal(router.n_released, 1);
+	say(first_fd, 1, XSR_FRAME_ECHO_REQ);
+	assert_int_equal(heard(link_fd), 1);
+	assert_int_equal(router.n_slow_frames, 0);
+}
+
+static void counts_tell_what_is_asked_and_answered(void **state)
+{
+	struct sockmap_flow *flow = router_flow(&router, 1, first, backend);
+	struct sockmap_counts counts;
+
+	(void)state;
+	say(first_fd, 1, XSR_FRAME_ECHO_REQ);
+	say(first_fd, 2, XSR_FRAME_ECHO_REQ);
+	say(link_fd, 1, XSR_FRAME_ECHO_REP);
+	sockmap_flow_counts(flow, &counts);
+	assert_int_equal(counts.asked, 2);
+	assert_int_equal(counts.n_asked, 2);
+	assert_int_equal(counts.asked_bytes, 64);
+	assert_int_equal(counts.answered, 1);
+	assert_int_equal(counts.n_answered, 1);
+	assert_int_equal(sockmap_redirected(backend), 64);
+	assert_int_equal(sockmap_received(first), 64);
+}
+
+/* More connections come and go than there are numbers for. */
+static void numbers_of_connections_are_used_again(void **state)
+{
+	struct sockmap_socket *s;
+	struct ends e;
+	int i, ret, n_waits = 0;
+
+	(void)state;
+	for (i = 0; i < 6000; i++) {
+		e = ends_connect();
+		while ((ret = sockmap_add(router.sm, e.near, SOCKMAP_CLIENT, SERVICE, 1000, NULL, &s)) == -ENFILE && n_waits++ < 1000)
+			router_run(&router, 1);
+		assert_int_equal(ret, 0);
+		assert_int_equal(sockmap_start(s), 0);
+		sockmap_remove(s);
+		close(e.far);
+	}
+	router_flow(&router, 1, first, backend);
+	say(first_fd, 1, XSR_FRAME_ECHO_REQ);
+	assert_int_equal(heard(link_fd), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_little_flows, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_large_frames_flow, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_many_small_frames_flow, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_session_goes_on_on_another_connection, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(a_session_of_the_same_id_begins_anew, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(a_hold_of_nothing_is_released, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(counts_tell_what_is_asked_and_answered, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(numbers_of_connections_are_used_again, steps_setup, steps_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
