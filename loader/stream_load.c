@@ -18,7 +18,8 @@
 
 #define SOCKETS_DEFAULT 32768
 #define FLOWS_DEFAULT 65536
-#define TOLD_LEN 4096 /* bytes of a ring: a page at least */
+#define TOLD_LEN_MIN 4096 /* bytes of a ring: a page at least */
+#define TOLD_LEN_EACH 16  /* of what is told of a conn: again only after the router has looked */
 
 struct stream_told {
 	struct stream *stream;
@@ -267,6 +268,16 @@ static int ring_publish(struct stream *s, uint32_t worker, int ring_fd)
 	return bpf_map_update_elem(bpf_map__fd(s->skeleton->maps.told), &worker, &ring_fd, BPF_ANY) ? -errno : 0;
 }
 
+/* One that is never full. */
+static uint32_t ring_len(const struct stream *s)
+{
+	uint32_t len = TOLD_LEN_MIN;
+
+	while (len < (s->sockets_max / s->n_workers + 1) * TOLD_LEN_EACH)
+		len *= 2;
+	return len;
+}
+
 int stream_told_open(struct stream_told **out, struct stream *s, uint32_t worker, void (*fn)(uint32_t conn, void *arg), void *arg)
 {
 	struct stream_told *told = calloc(1, sizeof(*told));
@@ -274,7 +285,7 @@ int stream_told_open(struct stream_told **out, struct stream *s, uint32_t worker
 
 	if (!told)
 		return -ENOMEM;
-	fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "told", 0, 0, TOLD_LEN, NULL);
+	fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "told", 0, 0, ring_len(s), NULL);
 	ret = fd < 0 ? -errno : ring_publish(s, worker, fd);
 	*told = (struct stream_told){ .stream = s, .worker = worker, .fd = fd, .fn = fn, .arg = arg };
 	if (!ret) {

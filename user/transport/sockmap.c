@@ -163,7 +163,7 @@ static int socket_begin(struct sockmap_socket *s, uint32_t frame_max)
 	if (getsockopt(s->view.fd, SOL_SOCKET, SO_COOKIE, &s->cookie, &size))
 		return -errno;
 	ret = rcvbuf_set(s, frame_max);
-	if (!ret)
+	if (!ret && s != &s->sm->lane) /* our own other end may be stopped for long */
 		ret = timeout_set(s);
 	if (!ret)
 		ret = counters_begin(s);
