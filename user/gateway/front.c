@@ -72,7 +72,6 @@ void front_error(struct gateway *g, struct stream_session *s, uint16_t code, uin
 		s->err_seq = seq;
 		s->client->has_errors = true;
 	}
-	front_answered(s->client);
 }
 
 void front_overdue(struct gateway *g, struct stream_session *s, uint64_t seq)
@@ -174,19 +173,26 @@ void session_forget(struct gateway *g, struct stream_session *s)
 
 /* --- where requests go --- */
 
+/* Without a route it stays where it is while that is up. */
+static struct link *link_of_default(struct gateway *g, const struct stream_session *s, bool was_routed)
+{
+	return !was_routed && link_is_up(s->link) ? s->link : link_choose(g, s->service, s->id);
+}
+
 /* By its route, or by the service's default; NULL: nowhere now, *rejected tells whether ever. */
 static struct link *link_of_route(struct gateway *g, struct stream_session *s, bool *rejected)
 {
 	const struct xsr_service *service = &g->p.maps->services[s->service];
 	struct xsr_route route = {};
 	int ret = route_get(g->p.maps, s->service, service, s->id, &route);
+	bool was_routed = s->is_routed;
 
 	s->generation = ret ? 0 : route.generation;
 	s->is_routed = !ret;
 	*rejected = ret ? service->default_action != XSR_ACTION_HASH : route.action != XSR_ACTION_BACKEND;
 	if (*rejected)
 		return NULL;
-	return ret ? link_choose(g, s->service, s->id) : link_find(g, s->service, route.target);
+	return ret ? link_of_default(g, s, was_routed) : link_find(g, s->service, route.target);
 }
 
 static uint32_t routes_version(const struct gateway *g)
@@ -359,6 +365,17 @@ static int session_claim(struct front *c, uint64_t *id)
 	return registry_assign(p->registry, c->service, id, p->worker) ?: (int)p->worker;
 }
 
+/* If there are as many as there may be, who has been without client for the longest time makes room. */
+static struct stream_session *session_new(struct gateway *g, uint32_t service, uint64_t id)
+{
+	struct stream_session *s = stream_session_add(g->sessions, service, id), *oldest = TAILQ_FIRST(&g->sessions->left);
+
+	if (s || !oldest)
+		return s;
+	session_forget(g, oldest);
+	return stream_session_add(g->sessions, service, id);
+}
+
 static int session_begin(struct front *c, uint64_t id, uint64_t seq)
 {
 	struct gateway *g = c->conn.gateway;
@@ -367,7 +384,7 @@ static int session_begin(struct front *c, uint64_t id, uint64_t seq)
 
 	if (owner >= 0 && (unsigned int)owner != g->p.worker)
 		return session_want(c, id, owner);
-	s = owner < 0 ? NULL : stream_session_add(g->sessions, c->service, id);
+	s = owner < 0 ? NULL : session_new(g, c->service, id);
 	if (!s) {
 		if (owner >= 0)
 			registry_forget(g->p.registry, c->service, id);
@@ -421,21 +438,30 @@ static void request_note(struct front *c, struct stream_session *s, uint64_t seq
 	*gateway_counter(g, c->service, XSR_STREAM_STAT_REQUEST_BYTES) += len;
 }
 
-static int request_refuse(struct front *c, const struct tcp_frame *frame, uint16_t code)
+static int request_refuse(struct front *c, struct stream_session *s, const struct tcp_frame *frame, uint16_t code)
+{
+	front_error(c->conn.gateway, s, code, be64toh(frame->header->seq));
+	conn_take(&c->conn, frame);
+	return 0;
+}
+
+/* Of no session that was greeted. */
+static int stray_refuse(struct front *c, const struct tcp_frame *frame)
 {
 	const struct xsr_frame *h = frame->header;
 
-	if (error_send(c, be64toh(h->id), be64toh(h->seq), code))
+	if (error_send(c, be64toh(h->id), be64toh(h->seq), XSR_ERROR_NO_HANDSHAKE))
 		return conn_wait(&c->conn, &c->conn);
 	conn_take(&c->conn, frame);
 	return 0;
 }
 
-static int link_full(struct front *c, const struct tcp_frame *frame, struct link *link)
+/* What the kernel moves cannot wait. */
+static int request_wait(struct front *c, struct stream_session *s, const struct tcp_frame *frame, struct conn *on)
 {
 	if (c->conn.socket)
-		return request_refuse(c, frame, XSR_ERROR_OVERFLOW);
-	return conn_wait(&c->conn, &link->conn->conn);
+		return request_refuse(c, s, frame, XSR_ERROR_OVERFLOW);
+	return conn_wait(&c->conn, on);
 }
 
 static int request_pass(struct front *c, const struct tcp_frame *frame)
@@ -445,16 +471,18 @@ static int request_pass(struct front *c, const struct tcp_frame *frame)
 	struct link *link;
 
 	if (!s)
-		return request_refuse(c, frame, XSR_ERROR_NO_HANDSHAKE);
+		return stray_refuse(c, frame);
+	if (seq <= s->erred) /* sent again, although it was given up: it is asked anew */
+		s->erred = seq - 1;
 	if (s->is_held || s->state == STREAM_GREETED)
-		return c->conn.socket ? request_refuse(c, frame, XSR_ERROR_OVERFLOW) : conn_wait(&c->conn, NULL);
+		return request_wait(c, s, frame, NULL);
 	link = session_link(c->conn.gateway, s);
 	if (!link)
-		return request_refuse(c, frame, XSR_ERROR_NO_BACKEND);
+		return request_refuse(c, s, frame, XSR_ERROR_NO_BACKEND);
 	if (link_introduce(s, s->answered))
-		return link_full(c, frame, link);
+		return request_wait(c, s, frame, &link->conn->conn);
 	if (conn_forward(&c->conn, frame, &link->conn->conn))
-		return c->conn.socket ? link_full(c, frame, link) : -EAGAIN;
+		return c->conn.socket ? request_refuse(c, s, frame, XSR_ERROR_OVERFLOW) : -EAGAIN;
 	request_note(c, s, seq, frame->len);
 	express_begin(s);
 	return 0;
@@ -667,6 +695,9 @@ static void wait_look(struct front *c)
 	struct stream_session *s = LIST_FIRST(&c->sessions);
 	uint64_t ms = ms_since(c, c->conn.waits_ns);
 
+	front_answered(c);
+	if (c->conn.has_ended)
+		return;
 	if (c->leaves && ms > (PINGS_MAX + 1) * (p->heartbeat_ms ?: HANDSHAKE_MS) + p->deadline_ms)
 		front_end(c, XSR_STREAM_STAT_CLOSED_BY_PEER);
 	else if (s && s->state == STREAM_WANTED && ms > WANT_MS)

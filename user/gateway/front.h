@@ -48,7 +48,7 @@ void session_forget(struct gateway *gateway, struct stream_session *session);
 /* One of its sessions has another client now, or none. */
 void front_left(struct front *client);
 
-/* Something was answered: it may be that for which it stayed. */
+/* Something was answered or written: it may be that for which it stayed. */
 void front_answered(struct front *client);
 
 /* About 20 times a second: heartbeats, those that are silent, idle, or slow. */

@@ -229,7 +229,6 @@ static int reply_pass(struct link *l, const struct tcp_frame *frame)
 	stream_session_answered(l->gateway->sessions, s, seq);
 	count(l, XSR_STREAM_STAT_REPLIES);
 	*gateway_counter(l->gateway, l->service, XSR_STREAM_STAT_REPLY_BYTES) += frame->len;
-	front_answered(s->client);
 	return 0;
 }
 

@@ -110,30 +110,6 @@ static void busy_note(struct stream_sessions *sessions, struct stream_session *s
 		TAILQ_REMOVE(&sessions->busy, s, in_busy);
 }
 
-static bool group_takes(const struct asked_group *group, uint64_t now_ns, uint64_t deadline_ns)
-{
-	return now_ns - group->first_ns < deadline_ns / (ASKED_GROUPS / 2);
-}
-
-void stream_session_asked(struct stream_sessions *sessions, struct stream_session *s, uint64_t seq, uint64_t now_ns,
-			  uint64_t deadline_ns)
-{
-	struct asked_group *last = s->n_groups ? &s->groups[s->n_groups - 1] : NULL;
-
-	s->last_ns = now_ns;
-	if (seq > s->asked)
-		s->asked = seq;
-	if (last && (s->n_groups == ASKED_GROUPS || group_takes(last, now_ns, deadline_ns))) {
-		last->seq = s->asked;
-		last->last_ns = now_ns;
-		return;
-	}
-	if (!s->asked) /* numbers begin at 1: nobody can say of this one whether it was answered */
-		return;
-	s->groups[s->n_groups++] = (struct asked_group){ s->asked, now_ns, now_ns };
-	busy_note(sessions, s);
-}
-
 static void groups_drop(struct stream_sessions *sessions, struct stream_session *s, uint64_t seq)
 {
 	unsigned int n = 0;
@@ -154,6 +130,31 @@ void stream_session_begin(struct stream_sessions *sessions, struct stream_sessio
 	s->err_code = 0;
 }
 
+static bool group_takes(const struct asked_group *group, uint64_t now_ns, uint64_t deadline_ns)
+{
+	return now_ns - group->first_ns < deadline_ns / (ASKED_GROUPS / 2);
+}
+
+void stream_session_asked(struct stream_sessions *sessions, struct stream_session *s, uint64_t seq, uint64_t now_ns,
+			  uint64_t deadline_ns)
+{
+	struct asked_group *last = s->n_groups ? &s->groups[s->n_groups - 1] : NULL;
+
+	s->last_ns = now_ns;
+	if (seq < s->asked) /* sent again, or a client that begins anew */
+		groups_drop(sessions, s, UINT64_MAX);
+	s->asked = seq;
+	if (last && (s->n_groups == ASKED_GROUPS || group_takes(last, now_ns, deadline_ns))) {
+		last->seq = s->asked;
+		last->last_ns = now_ns;
+		return;
+	}
+	if (!s->asked) /* numbers begin at 1: nobody can say of this one whether it was answered */
+		return;
+	s->groups[s->n_groups++] = (struct asked_group){ s->asked, now_ns, now_ns };
+	busy_note(sessions, s);
+}
+
 void stream_session_remove(struct stream_sessions *sessions, struct stream_session *s)
 {
 	struct table *t = table_of(sessions);
@@ -168,8 +169,7 @@ void stream_session_remove(struct stream_sessions *sessions, struct stream_sessi
 
 void stream_session_answered(struct stream_sessions *sessions, struct stream_session *s, uint64_t seq)
 {
-	if (seq > s->answered)
-		s->answered = seq;
+	s->answered = seq;
 	groups_drop(sessions, s, seq);
 }
 
