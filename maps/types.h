@@ -491,4 +491,18 @@ struct xsr_flow_counts {
 };
 _Static_assert(sizeof(struct xsr_flow_counts) == 32, "size is part of the contract");
 
+/* What the kernel did with connections of a `local` service; per CPU, an entry a service. */
+enum xsr_local_stat {
+	XSR_LOCAL_STAT_ENDS,	 /* ends of connections that were seen to begin: two of each, if both are in the cgroup */
+	XSR_LOCAL_STAT_JOINED,	 /* ways of connections that were joined: two of each */
+	XSR_LOCAL_STAT_PLAIN,	 /* ways that stay with TCP: the other end was not there when the first bytes were sent */
+	XSR_LOCAL_STAT_MESSAGES, /* that went straight to the other end */
+	XSR_LOCAL_STAT_BYTES,
+	XSR_LOCAL_STAT_MAX
+};
+
+struct xsr_local_counters {
+	__u64 n[XSR_LOCAL_STAT_MAX];
+};
+
 #endif /* XSR_TYPES_H */
