@@ -180,12 +180,32 @@ static void turn(struct gateway *g)
 static void stop_begin(struct gateway *g)
 {
 	struct front *c;
+	struct relay *r;
 
 	g->ends_ns = g->now_ns + PATIENCE_MS * NS_PER_MS;
 	doors_shut(g);
 	LIST_FOREACH(c, &g->clients, of_gateway)
 		if (!c->conn.waits_in)
 			conn_wait(&c->conn, NULL);
+	for (r = LIST_FIRST(&g->relays); r; r = relay_next(r))
+		relay_hold(r);
+}
+
+/* Something was asked and is not answered, or is not written yet. */
+static bool is_under_way(const struct gateway *g)
+{
+	const struct front *c;
+	const struct relay *r;
+
+	if (!TAILQ_EMPTY(&g->sessions->busy))
+		return true;
+	LIST_FOREACH(c, &g->clients, of_gateway)
+		if (conn_unsent(&c->conn))
+			return true;
+	for (r = LIST_FIRST(&g->relays); r; r = relay_next(r))
+		if (relay_unsent(r))
+			return true;
+	return false;
 }
 
 void gateway_run(struct gateway *g)
@@ -193,7 +213,7 @@ void gateway_run(struct gateway *g)
 	while (!atomic_load_explicit(&g->stopping, memory_order_relaxed))
 		turn(g);
 	stop_begin(g);
-	while (!TAILQ_EMPTY(&g->sessions->busy) && g->now_ns < g->ends_ns)
+	while (is_under_way(g) && g->now_ns < g->ends_ns)
 		turn(g);
 	doors_close(g);
 	conns_turn(g);

@@ -119,6 +119,18 @@ void relay_end(struct relay *r, enum xsr_stream_stat why)
 		conn_end(&r->back->conn);
 }
 
+void relay_hold(struct relay *r)
+{
+	conn_wait(&r->front->conn, NULL);
+	if (r->back)
+		conn_wait(&r->back->conn, NULL);
+}
+
+uint64_t relay_unsent(const struct relay *r)
+{
+	return conn_unsent(&r->front->conn) + (r->back ? conn_unsent(&r->back->conn) : 0);
+}
+
 /* --- bytes --- */
 
 static int side_frame(struct conn *conn, const struct tcp_frame *frame)

@@ -14,6 +14,10 @@ void relay_open(struct gateway *gateway, uint32_t service, int fd, bool wants_ke
 /* Ends it; `why` is one of XSR_STREAM_STAT_CLOSED_*. */
 void relay_end(struct relay *relay, enum xsr_stream_stat why);
 
+/* Nothing more is read of either side; bytes that were read and are not written yet. */
+void relay_hold(struct relay *relay);
+uint64_t relay_unsent(const struct relay *relay);
+
 /* Those of which one side has finished, and something is still to be written to the other, by the kernel. Every turn. */
 void relays_turn(struct gateway *gateway);
 
