@@ -38,7 +38,8 @@ int tcp_shared_open(struct tcp_shared *shared, size_t memory_max)
 	ret = chunk_pool_open(&shared->pool, memory_max);
 	if (ret)
 		return ret;
-	shared->spare = chunk_pool_room(shared->pool) / SPARE_PART;
+	shared->len = chunk_pool_room(shared->pool);
+	shared->spare = shared->len / SPARE_PART;
 	shared->read = malloc(READ_LEN);
 	if (!shared->read) {
 		tcp_shared_close(shared);
@@ -227,12 +228,19 @@ static void read_done(struct tcp *t)
 	chunk_pool_hold(t->shared->pool, 0);
 }
 
+static void finisher_done(struct tcp *t)
+{
+	if (t->shared->finisher == t)
+		t->shared->finisher = NULL;
+}
+
 void tcp_close(struct tcp *t)
 {
 	if (!t)
 		return;
 	if (t->at)
 		read_done(t);
+	finisher_done(t);
 	chunk_drop(t->shared->pool, &t->in, t->in.len);
 	chunk_drop(t->shared->pool, &t->out, t->out.len);
 	close(t->fd);
@@ -413,11 +421,21 @@ static ssize_t vectors_read(int fd, struct iovec *iov, int n_iov)
 	return n;
 }
 
+/* Of those that have begun a long frame and find no memory, one gets it after all. */
+static size_t finisher_room(struct tcp *t, size_t missing)
+{
+	struct tcp_shared *s = t->shared;
+
+	if (shared_room(s) < missing && !s->finisher)
+		s->finisher = t;
+	return s->finisher == t ? chunk_pool_room(s->pool) : shared_room(s);
+}
+
 /* Into chunks, behind what is kept: `missing` bytes are, of a frame too long for one piece. */
 static int chunks_read(struct tcp *t, size_t missing)
 {
 	struct iovec iov[VECTORS_MAX];
-	size_t len = min_len(missing, shared_room(t->shared));
+	size_t len = min_len(missing, finisher_room(t, missing));
 	int n_iov = chunk_reserve(t->shared->pool, &t->in, iov, VECTORS_MAX, len);
 	ssize_t n;
 
@@ -428,6 +446,8 @@ static int chunks_read(struct tcp *t, size_t missing)
 	if (n <= 0)
 		return read_none(t, n);
 	t->n_read += n;
+	if ((size_t)n == missing)
+		finisher_done(t);
 	return n;
 }
 

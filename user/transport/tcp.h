@@ -25,7 +25,9 @@ struct tcp_shared {
 	struct chunk_pool *pool;
 	uint8_t *read;	  /* what was just read, of one connection at a time */
 	size_t read_len;  /* bytes there are */
-	size_t spare;	  /* bytes of the pool that are not read into */
+	size_t len;	  /* bytes of the pool when it is empty */
+	size_t spare;	  /* those of them that are not read into, but by one whose long frame has begun: */
+	const struct tcp *finisher; /* NULL = nobody; else of many such frames none might become whole */
 	const struct tcp *reader; /* whose bytes are there; NULL = nobody's */
 };
 
