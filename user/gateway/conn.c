@@ -163,7 +163,7 @@ int conn_open(struct conn *c, struct gateway *g, const struct conn_ops *ops, int
 	c->gateway = g;
 	c->fd = fd;
 	c->connecting = connecting;
-	c->read_ns = c->active_ns = g->now_ns;
+	c->read_ns = c->active_ns = c->written_ns = g->now_ns;
 	c->events = event.events;
 	TAILQ_INIT(&c->waiters);
 	if (epoll_ctl(g->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
@@ -191,12 +191,20 @@ void conn_end(struct conn *c)
 	c->ops->ended(c);
 }
 
+/* What the peer takes of this, it takes from now on. */
+static void queue_begin(struct conn *c)
+{
+	if (!tcp_unsent(c->tcp))
+		c->written_ns = c->gateway->now_ns;
+}
+
 int conn_send(struct conn *c, const void *data, size_t len)
 {
 	if (c->has_ended)
 		return -EPIPE;
 	if (c->socket)
 		return sockmap_send(c->socket, data, len) ? -EAGAIN : 0;
+	queue_begin(c);
 	if (tcp_send(c->tcp, data, len))
 		return -EAGAIN;
 	become_dirty(c);
@@ -209,13 +217,39 @@ void conn_take(struct conn *c, const struct tcp_frame *frame)
 		tcp_take(c->tcp, frame);
 }
 
+bool conn_is_scarce(const struct gateway *g)
+{
+	return chunk_pool_room(g->shared.pool) < g->shared.len / 2;
+}
+
+/*
+ * How much it may have to write. While half of the memory is free that is queue_max; then no more than its part of a quarter, so that those who
+ * do not read what they asked for leave something for the others.
+ */
+static size_t queue_limit(const struct conn *c)
+{
+	const struct gateway *g = c->gateway;
+	size_t part = g->shared.len / 4 / (g->n_clients + 1), max = c->tcp->queue_max;
+
+	if (c->ops->is_common || part > max || !conn_is_scarce(g))
+		return max;
+	return part;
+}
+
+/* An empty one takes any frame. */
+static bool may_queue(const struct conn *c, size_t len)
+{
+	return !tcp_unsent(c->tcp) || tcp_unsent(c->tcp) + len <= queue_limit(c);
+}
+
 int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *to)
 {
 	int ret;
 
 	if (from->socket || to->socket)
 		return conn_send(to, frame->data, frame->len);
-	ret = tcp_forward(from->tcp, frame, to->tcp);
+	queue_begin(to);
+	ret = may_queue(to, frame->len) ? tcp_forward(from->tcp, frame, to->tcp) : -EAGAIN;
 	if (ret == -ENOBUFS)
 		return wait_for_memory(from);
 	if (ret)
@@ -226,7 +260,7 @@ int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *
 
 bool conn_is_full(const struct conn *c)
 {
-	return !c->socket && tcp_unsent(c->tcp) > c->tcp->queue_max / 2;
+	return !c->socket && tcp_unsent(c->tcp) > queue_limit(c) / 2;
 }
 
 /* --- what the kernel moves --- */
@@ -301,6 +335,7 @@ uint64_t conn_unsent(const struct conn *c)
 
 static void flush(struct conn *c)
 {
+	uint64_t n_written = c->tcp->n_written;
 	struct conn *waiter;
 
 	if (tcp_flush(c->tcp) < 0) {
@@ -308,6 +343,8 @@ static void flush(struct conn *c)
 		conn_end(c);
 		return;
 	}
+	if (c->tcp->n_written != n_written)
+		c->written_ns = c->gateway->now_ns;
 	if (!conn_is_full(c)) {
 		while ((waiter = TAILQ_FIRST(&c->waiters)))
 			conn_resume(waiter);

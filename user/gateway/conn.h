@@ -37,6 +37,8 @@ struct conn_ops {
 	bool (*lingers)(struct conn *conn);
 	/* There is room in its queue. May be NULL. */
 	void (*drained)(struct conn *conn);
+	/* Carries what many clients ask: it may queue queue_max, however many others there are. */
+	bool is_common;
 	/* Nothing of it is used any more, but its memory. */
 	void (*free)(struct conn *conn);
 };
@@ -62,6 +64,7 @@ struct conn {
 	TAILQ_ENTRY(conn) turn;	   /* in the gateway's list of those with something to write, or of the ended */
 	uint64_t read_ns;	   /* when something was read last */
 	uint64_t active_ns;	   /* when a frame that is no heartbeat was */
+	uint64_t written_ns;	   /* when the peer took something last */
 	uint64_t half_ns;	   /* since when a frame is not whole; 0 = none */
 	unsigned int n_pings;	   /* unanswered */
 };
@@ -105,6 +108,9 @@ void conn_resume(struct conn *conn);
 
 /* The end of a turn: what was queued goes out, who may go on does, what has ended is freed. */
 void conns_turn(struct gateway *gateway);
+
+/* More than half of the memory is in use: each client may have less to write. */
+bool conn_is_scarce(const struct gateway *gateway);
 
 /* More than half of what may be queued is. */
 bool conn_is_full(const struct conn *conn);

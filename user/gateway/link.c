@@ -17,6 +17,7 @@
 #define RETRY_MIN_MS 100
 #define PINGS_MAX 2
 #define CHOKE_MS 1000 /* a client that takes nothing for so long holds up the others no more */
+#define CHOKE_SCARCE_MS 100 /* the same, while memory is scarce */
 
 static struct link *link_of(struct conn *conn)
 {
@@ -47,6 +48,13 @@ static void state_set(struct link *l, enum link_state state)
 {
 	l->state = state;
 	l->state_ns = l->gateway->now_ns;
+}
+
+static uint64_t ms_since(const struct link *l, uint64_t then_ns)
+{
+	uint64_t now_ns = l->gateway->now_ns;
+
+	return now_ns > then_ns ? (now_ns - then_ns) / NS_PER_MS : 0;
 }
 
 /* --- sessions --- */
@@ -211,6 +219,17 @@ static void late_over(struct stream_session *s, uint64_t seq)
 	express_begin(s);
 }
 
+/* The link is not read on because a client does not read its replies: that one gets an ERR instead from now on. */
+static void choke(struct link *l)
+{
+	struct conn *conn = &l->conn->conn, *on = conn->waits_on;
+
+	if (!on || ms_since(l, on->written_ns) < (conn_is_scarce(l->gateway) ? CHOKE_SCARCE_MS : CHOKE_MS))
+		return;
+	((struct front *)on)->is_choked = true;
+	conn_resume(conn);
+}
+
 static int reply_pass(struct link *l, const struct tcp_frame *frame)
 {
 	uint64_t seq = be64toh(frame->header->seq);
@@ -224,8 +243,12 @@ static int reply_pass(struct link *l, const struct tcp_frame *frame)
 	if (s->client->is_choked)
 		return reply_choke(l, s, frame, seq);
 	ret = conn_forward(&l->conn->conn, frame, &s->client->conn);
-	if (ret)
-		return l->conn->conn.socket ? reply_choke(l, s, frame, seq) : ret;
+	if (ret && l->conn->conn.socket)
+		return reply_choke(l, s, frame, seq);
+	if (ret) {
+		choke(l);
+		return ret;
+	}
 	stream_session_answered(l->gateway->sessions, s, seq);
 	count(l, XSR_STREAM_STAT_REPLIES);
 	*gateway_counter(l->gateway, l->service, XSR_STREAM_STAT_REPLY_BYTES) += frame->len;
@@ -366,6 +389,7 @@ static const struct conn_ops link_ops = {
 	.frame = link_frame,
 	.connected = link_connected,
 	.ended = link_ended,
+	.is_common = true,
 	.free = link_free,
 };
 
@@ -420,24 +444,6 @@ void link_close(struct link *l)
 }
 
 /* --- time --- */
-
-static uint64_t ms_since(const struct link *l, uint64_t then_ns)
-{
-	uint64_t now_ns = l->gateway->now_ns;
-
-	return now_ns > then_ns ? (now_ns - then_ns) / NS_PER_MS : 0;
-}
-
-/* It is not read on because a client does not read its replies: that one gets an ERR instead from now on. */
-static void choke(struct link *l)
-{
-	struct conn *conn = &l->conn->conn;
-
-	if (!conn->waits_on || ms_since(l, conn->waits_ns) < CHOKE_MS)
-		return;
-	((struct front *)conn->waits_on)->is_choked = true;
-	conn_resume(conn);
-}
 
 static void heartbeat(struct link *l)
 {
