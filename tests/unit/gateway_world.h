@@ -18,6 +18,7 @@
 
 #define WORLD_WORKERS 2
 #define WORLD_BACKENDS 2
+#define WORLD_SERVED 1024
 #define WORLD_QUEUE (16u << 10)
 
 struct world_backend {
@@ -40,6 +41,9 @@ struct gateways_world {
 	struct world_backend backends[WORLD_BACKENDS + 1]; /* by number, from 1 */
 	uint16_t port; /* the service's */
 	int holder;
+	pthread_t echoes[WORLD_WORKERS * WORLD_BACKENDS]; /* backends that answer by themselves */
+	unsigned int n_echoes;
+	_Atomic uint64_t served[WORLD_SERVED]; /* what they have answered, by ID */
 	unsigned int n_fds;
 	bool is_running;
 };
@@ -102,7 +106,9 @@ static void world_backend_make(unsigned int number)
 static int world_open(void **state)
 {
 	(void)state;
-	W = (struct gateways_world){ .n_workers = 1, .n_backends = 1, .n_fds = world_fds() };
+	memset(&W, 0, sizeof(W));
+	W.n_workers = W.n_backends = 1;
+	W.n_fds = world_fds();
 	W.maps = fake_maps_open(1024);
 	W.holder = peer_bind(&W.port);
 	world_service_make();
@@ -227,6 +233,8 @@ static void world_stop(void)
 	until.tv_sec += PEER_WAIT_S;
 	for (i = 0; i < W.n_workers; i++)
 		assert_int_equal(pthread_clockjoin_np(W.threads[i], NULL, CLOCK_MONOTONIC, &until), 0);
+	for (i = 0; i < W.n_echoes; i++)
+		pthread_join(W.echoes[i], NULL);
 	W.is_running = false;
 }
 

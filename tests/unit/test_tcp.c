@@ -582,29 +582,40 @@ static void no_more_is_read_than_can_be_kept(void **state)
 	stream_free(&s);
 }
 
-static void long_frame_waits_for_memory(void **state)
+/* One of them gets what is kept back: else none of them might become whole. */
+static void long_frames_wait_for_memory_but_for_one(void **state)
 {
-	struct stream_end end = end_open();
+	struct stream_end one = end_open(), two = end_open();
 	struct chunk_queue others = {};
 	struct stream s = {};
 
 	(void)state;
 	stream_add(&s, 150000);
-	stream_feed_all(&end, s.bytes, s.len);
-	memory_take(&others, n_spare() + 5);
-	assert_int_equal(tcp_read(end.t), 5 * DATA_LEN);
-	tcp_keep(end.t);
-	assert_int_equal(tcp_read(end.t), -ENOBUFS);
-	memory_give(&others);
+	stream_feed_all(&one, s.bytes, 1000);
+	stream_feed_all(&two, s.bytes, 1000);
+	assert_int_equal(tcp_read(one.t), 1000);
+	tcp_keep(one.t);
+	assert_int_equal(tcp_read(two.t), 1000);
+	tcp_keep(two.t);
 	memory_take(&others, n_spare() + 3);
-	assert_int_equal(tcp_read(end.t), 3 * DATA_LEN);
-	assert_int_equal(tcp_read(end.t), -ENOBUFS);
+	stream_feed_all(&one, s.bytes + 1000, 50000);
+	stream_feed_all(&two, s.bytes + 1000, s.len - 1000);
+	assert_int_equal(tcp_read(one.t), 50000);
+	assert_int_equal(tcp_read(two.t), -ENOBUFS);
+	stream_feed_all(&one, s.bytes + 51000, s.len - 51000);
+	assert_int_equal(tcp_read(one.t), s.len - 51000);
+	assert_int_equal(stream_take(&one, &s, 1), 1);
+	assert_true(tcp_read(two.t) > 0);
+	stream_close(&two); /* gives it back */
+	two = end_open();
+	stream_feed_all(&two, s.bytes, s.len);
 	memory_give(&others);
-	while (end.at < s.len) {
-		assert_true(tcp_read(end.t) > 0);
-		stream_take(&end, &s, N_ALL);
+	while (two.at < s.len) {
+		assert_true(tcp_read(two.t) > 0);
+		stream_take(&two, &s, N_ALL);
 	}
-	stream_close(&end);
+	stream_close(&one);
+	stream_close(&two);
 	stream_free(&s);
 }
 
@@ -1010,7 +1021,7 @@ int main(void)
 		test(relay_loses_nothing_when_memory_is_short),
 		test(nothing_is_read_without_memory_and_nothing_is_lost),
 		test(no_more_is_read_than_can_be_kept),
-		test(long_frame_waits_for_memory),
+		test(long_frames_wait_for_memory_but_for_one),
 		test(what_was_read_is_kept_whatever_others_take_meanwhile),
 		test(memory_of_frames_that_were_taken_is_free_at_once),
 		test(frame_goes_on_in_the_memory_that_it_was_to_be_kept_in),
