@@ -124,6 +124,30 @@ static void sessions_move_in_order(uint32_t payload_max, uint32_t cut_max, uint3
 	assert_true(n_moves > 20);
 }
 
+/* The same moves, and nobody waits for what went before. */
+static void sessions_that_do_not_wait_are_out_of_order(void **state)
+{
+	static struct sender sender;
+	uint64_t start = now_ms(), rng = 1;
+	bool stopped = false;
+
+	(void)state;
+	sender = (struct sender){ .fd = client_fd, .seed = 1, .n_ids = N_IDS, .n_bytes = 1ULL << 40, .payload_max = 20000 };
+	sender_start(&sender);
+	while (!sender.ended) {
+		struct sockmap_flow *flow = sockmap_flow_find(router.sm, SERVICE, chance(&rng, N_IDS));
+
+		if (!stopped && sockmap_flow_hold(flow, SOCKMAP_REQUESTS) == 0)
+			assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REQUESTS, other_link(flow)), 0);
+		router_turn(&router, 1);
+		stopped = now_ms() - start > 10000 || receivers[0].again + receivers[0].lost + receivers[1].again + receivers[1].lost > 10;
+		sender.stop = stopped;
+	}
+	pthread_join(sender.thread, NULL);
+	assert_true(receivers[0].again + receivers[0].lost + receivers[1].again + receivers[1].lost > 0);
+	assert_int_equal(receivers[0].torn + receivers[1].torn, 0);
+}
+
 static void sessions_move_in_order_while_many_small_frames_flow(void **state)
 {
 	(void)state;
@@ -302,6 +326,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_little_flows, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_large_frames_flow, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_move_in_order_while_many_small_frames_flow, setup, teardown),
+		cmocka_unit_test_setup_teardown(sessions_that_do_not_wait_are_out_of_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_goes_on_on_another_connection, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(a_session_of_the_same_id_begins_anew, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(a_hold_of_nothing_is_released, steps_setup, steps_teardown),
