@@ -308,7 +308,7 @@ static int world_close(void **state)
 
 /* --- what tests do --- */
 
-static int world_link(unsigned int number)
+static inline int world_link(unsigned int number)
 {
 	return W.backends[number].links[0];
 }
@@ -323,7 +323,7 @@ static int client_open(void)
 }
 
 /* At this worker; the others are tried until the kernel chooses it. */
-static int client_open_at(unsigned int worker)
+static inline int client_open_at(unsigned int worker)
 {
 	uint64_t n;
 	int fd;
@@ -338,7 +338,7 @@ static int client_open_at(unsigned int worker)
 }
 
 /* HELLO, by way of the backend's link, which has served up to `served`. */
-static void session_open(int client, int link, uint64_t id, uint64_t has, uint64_t served)
+static inline void session_open(int client, int link, uint64_t id, uint64_t has, uint64_t served)
 {
 	struct peer_frame f;
 
@@ -350,7 +350,7 @@ static void session_open(int client, int link, uint64_t id, uint64_t has, uint64
 }
 
 /* A request goes there and its reply comes back. */
-static void exchange_one(int client, int link, uint64_t id, uint64_t seq, size_t len)
+static inline void exchange_one(int client, int link, uint64_t id, uint64_t seq, size_t len)
 {
 	peer_request(client, id, seq, len);
 	assert_int_equal(peer_expect(link, XSR_FRAME_ECHO_REQ, id, seq).len, len);

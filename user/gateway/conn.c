@@ -115,10 +115,23 @@ static void read_on(struct conn *c)
 	wait_for_memory(c);
 }
 
+/* Both sides have finished: epoll tells nothing more, but what came before may still be there. */
+static void read_rest(struct conn *c)
+{
+	uint64_t n_read;
+
+	while (c->is_deaf && !c->tcp->end && !c->waits_in && !c->has_ended) {
+		n_read = c->tcp->n_read;
+		read_on(c);
+		if (c->tcp->n_read == n_read && !c->tcp->end && !c->waits_in)
+			wait_for_memory(c);
+	}
+}
+
 /* epoll tells this of those that are not read, too, and again and again. */
 static void hang_up(struct conn *c, uint32_t events)
 {
-	if (c->tcp->end == TCP_END_FIN && !(events & EPOLLERR)) {
+	if (!(events & EPOLLERR)) {
 		c->is_deaf = true;
 		epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 		return;
@@ -377,6 +390,7 @@ static void resume_all(struct gateway *g)
 	while ((c = TAILQ_FIRST(&now))) {
 		wait_in(c, NULL);
 		serve(c);
+		read_rest(c);
 		if (!c->has_ended)
 			watch(c);
 	}
