@@ -135,7 +135,7 @@ static void want_take(struct gateway *g, unsigned int from, const struct mail *m
 	struct stream_session *s = stream_session_find(g->sessions, mail->service, mail->id);
 	struct errand *e = NULL;
 
-	if (s && !s->errand && s->state != STREAM_WANTED)
+	if (s && !s->errand && s->state != STREAM_WANTED && front_may_have(s, mail->token))
 		e = errand_new(g, from, mail);
 	if (e)
 		errand_hold(g, e, s);

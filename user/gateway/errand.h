@@ -15,7 +15,7 @@
 
 /* Mail of gateways, beside that of post.h. */
 enum gateway_mail {
-	GATEWAY_MAIL_WANT = 128, /* worker to worker: a client of mine wants this session, which is yours */
+	GATEWAY_MAIL_WANT = 128, /* worker to worker: a client of mine, accepted at `token`, wants this session, which is yours */
 	GATEWAY_MAIL_YOURS,	 /* the answer */
 	GATEWAY_MAIL_MOVE,	 /* control: this session is to go to backend `count` */
 	GATEWAY_MAIL_PASSED,	 /* the answer: all before was answered, the session is held; result: enum errand_result */

@@ -127,6 +127,7 @@ static void session_unbind(struct stream_session *s)
 	express_end(s);
 	if (c->last == s)
 		c->last = NULL;
+	conn_resume(&c->conn); /* it may wait for this session */
 	stream_session_bind(c->conn.gateway->sessions, s, NULL, NULL, c->conn.gateway->now_ns);
 	gateway_gauge(c->conn.gateway, s->service, XSR_STREAM_STAT_SESSIONS, -1);
 }
@@ -322,7 +323,7 @@ static int session_greet(struct front *c, struct stream_session *s, uint64_t seq
 static int session_want(struct front *c, uint64_t id, unsigned int owner)
 {
 	struct gateway *g = c->conn.gateway;
-	const struct mail want = { .type = GATEWAY_MAIL_WANT, .service = c->service, .id = id };
+	const struct mail want = { .type = GATEWAY_MAIL_WANT, .service = c->service, .id = id, .token = c->accepted_ns };
 	struct stream_session *s = stream_session_add(g->sessions, c->service, id);
 
 	if (!s)
@@ -345,14 +346,22 @@ void front_owns(struct stream_session *s)
 		conn_resume(&s->client->conn);
 }
 
-/* Its HELLO, which waits, is looked at again at the next tick. */
+/* Its HELLO, which waits, is looked at again. */
 void front_refused(struct gateway *g, struct stream_session *s)
 {
 	struct front *c = s->client;
+	uint64_t id = s->id;
 
 	session_drop(g, s);
-	if (c)
-		c->conn.until_tick = true;
+	if (!c)
+		return;
+	c->refused_id = id;
+	conn_resume(&c->conn);
+}
+
+bool front_may_have(const struct stream_session *s, uint64_t accepted_ns)
+{
+	return !s->client || s->client->conn.has_ended || s->client->accepted_ns <= accepted_ns;
 }
 
 /* The worker that owns the session, or -ENOSPC; any ID (0) is this one's. */
@@ -408,8 +417,14 @@ static int hello_take(struct front *c, const struct tcp_frame *frame)
 	tcp_frame_copy(c->conn.tcp, frame, XSR_FRAME_HEADER_LEN, &hello, sizeof(hello));
 	if (hello.role != XSR_ROLE_CLIENT || be64toh(hello.id) != id)
 		return ack_send(c, NULL, id, XSR_HELLO_REJECT, 0), 0;
+	if (c->refused_id) {
+		c->refused_id = 0;
+		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
+	}
 	if (!s)
 		return session_begin(c, id, seq);
+	if (!front_may_have(s, c->accepted_ns))
+		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
 	if (s->state == STREAM_WANTED || s->is_held)
 		return s->client == c ? hello_wait(c, id, NULL) : (ack_send(c, s, id, XSR_HELLO_BUSY, 0), 0);
 	return session_greet(c, s, seq);
@@ -648,6 +663,7 @@ void front_open(struct gateway *g, uint32_t service, int fd, bool wants_kernel)
 		free(c);
 		return;
 	}
+	c->accepted_ns = g->now_ns;
 	c->wants_kernel = c->conn.tcp->is_exact = wants_kernel;
 	LIST_INSERT_HEAD(&g->clients, c, of_gateway);
 	g->n_clients++;

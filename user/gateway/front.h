@@ -9,6 +9,8 @@ struct front {
 	struct conn conn; /* first */
 	uint32_t service;
 	struct stream_set sessions;
+	uint64_t accepted_ns;
+	uint64_t refused_id;	     /* the session that another worker does not part with, whose HELLO waits; 0 = none */
 	struct stream_session *last; /* that a frame was for; NULL = look it up */
 	enum xsr_stream_stat why;    /* how it ended, if not by what tcp says */
 	bool wants_kernel;
@@ -33,10 +35,16 @@ void front_error(struct gateway *gateway, struct stream_session *session, uint16
 /* The same, because it takes too long. */
 void front_overdue(struct gateway *gateway, struct stream_session *session, uint64_t seq);
 
+/*
+ * Whether a client that came in at that time may have the session: what is left of an earlier connection does not take it away from a
+ * later one.
+ */
+bool front_may_have(const struct stream_session *session, uint64_t accepted_ns);
+
 /* The other worker has parted with the session that a client here wants. */
 void front_owns(struct stream_session *session);
 
-/* It does not, for now: the HELLO is tried again. */
+/* It does not, for now: the client is to try again. */
 void front_refused(struct gateway *gateway, struct stream_session *session);
 
 /* It is another worker's now, or nobody's any more: nothing of it stays. */
