@@ -118,7 +118,7 @@ parse_step bool run_take(struct frame_run *run, const struct frame_words *words,
  * Runs of so many bytes wait for their target: how much memory that takes the kernel, about. What comes in small segments takes much more than
  * its bytes.
  */
-#define RUN_OVERHEAD 768
+#define RUN_OVERHEAD 1536
 
 parse_step __u64 waiting_memory(__u64 waiting, __u32 run_avg)
 {
