@@ -10,6 +10,7 @@ CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 KERNEL ?= 6.1
 FUZZ_S ?= 10
+BENCH ?= steer tcp
 BENCH_ARGS ?=
 
 ifeq ($(V),1)
@@ -178,7 +179,7 @@ demo: deps
 	$(Q)tests/demo.sh
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(OUT)/xsr bench steer $(BENCH_ARGS)
+	$(Q)for bench in $(BENCH); do $(OUT)/xsr bench $$bench $(BENCH_ARGS) || exit; done
 vm: all $(PROG_BIN)
 	$(Q)vm/run.sh $(KERNEL)
 

@@ -13,6 +13,7 @@
 
 #include "load_child.h" /* first: the kernel's <linux/in.h> gives way to libc's, not the other way round */
 
+#include "cputime.c"
 #include "datagram.c"
 #include "histogram.c"
 #include "noise.c"
@@ -143,6 +144,38 @@ static void a_percentile_is_never_outside_of_what_was_measured(void **state)
 	assert_int_equal(histogram_percentile(h, 999), 1000001);
 }
 
+/* --- processor time --- */
+
+static void threads_are_told_apart_by_their_number(void **state)
+{
+	static const struct cputime before = { 1000, 4, { { 3, 100 }, { 7, 50 }, { 9, 900 }, { 20, 5 } } };
+	static const struct cputime after = { 3000, 5, { { 3, 130 }, { 8, 4 }, { 9, 10 }, { 20, 5 }, { 21, 1 } } };
+
+	(void)state;
+	/* 3 went on, 7 ended, 8 and 21 are new, 9 is another one of that number, 20 slept. */
+	assert_int_equal(cputime_grown(&before, &after), 2000 + 30 + 4 + 10 + 0 + 1);
+	assert_int_equal(cputime_grown(&after, &after), 0);
+	assert_int_equal(cputime_grown(&(struct cputime){}, &(struct cputime){}), 0);
+}
+
+static void the_kernel_has_threads_and_this_is_none(void **state)
+{
+	static struct cputime now;
+	uint64_t before_ns, after_ns;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(cputime_read(&now), 0);
+	for (i = 0; i < now.n; i++) {
+		assert_int_not_equal(now.threads[i].pid, getpid());
+		assert_true(!i || now.threads[i].pid > now.threads[i - 1].pid);
+	}
+	assert_int_equal(cputime_of(getpid(), &before_ns), 0);
+	assert_int_equal(cputime_of(getpid(), &after_ns), 0);
+	assert_true(after_ns > before_ns);
+	assert_true(cputime_of(1 << 26, &after_ns) < 0);
+}
+
 /* --- results --- */
 
 static struct result result_of(const char *name, bool lower_is_better, double a, double b, double c)
@@ -167,6 +200,20 @@ static void the_best_sample_is_the_result(void **state)
 	assert_string_equal(result_best(&rate)->mode, "two");
 	assert_string_equal(result_best(&latency)->mode, "one");
 	assert_null(result_best(&empty));
+}
+
+static void the_median_sample_is_the_result_if_that_is_wished(void **state)
+{
+	struct result odd = result_of("odd", true, 4, 2, 3), even = result_of("even", true, 4, 2, 3), empty = { .is_median = true };
+
+	(void)state;
+	odd.is_median = even.is_median = true;
+	even.samples[even.n_samples++] = (struct sample){ .value = 2, .mode = "four" };
+	assert_string_equal(result_chosen(&odd)->mode, "three");
+	assert_string_equal(result_chosen(&even)->mode, "four"); /* 2 2 3 4: the second */
+	assert_null(result_chosen(&empty));
+	odd.is_median = false;
+	assert_string_equal(result_chosen(&odd)->mode, "two");
 }
 
 static void the_spread_is_the_range_over_the_maximum(void **state)
@@ -352,6 +399,51 @@ static void a_failed_row_says_why(void **state)
 	text = results_text(results);
 	assert_non_null(strstr(text, "not measured: the sky fell"));
 	free(text);
+}
+
+static void what_is_not_there_to_be_measured_is_skipped(void **state)
+{
+	struct results *results = results_fill(4, 1);
+	char *text;
+	json_t *rows;
+
+	(void)state;
+	strcpy(results->rows[1].why, "install it");
+	results->rows[1].is_skipped = true;
+	text = results_text(results);
+	assert_non_null(strstr(text, "SKIP: install it"));
+	assert_non_null(strstr(text, "not measured\n")); /* the target */
+	free(text);
+	rows = results_rows_json(results);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "skipped")), "install it");
+	assert_null(json_object_get(json_array_get(rows, 1), "failed"));
+	json_decref(rows);
+}
+
+static void a_rate_stands_behind_the_path(void **state)
+{
+	struct results *results = results_fill(4, 1);
+	json_t *rows, *sample;
+	const char *unit;
+	double rate, kernel;
+	char *text;
+
+	(void)state;
+	results->rows[0].samples[0].rate = 1.5;
+	results->rows[0].samples[0].rate_unit = "M/s";
+	results->rows[0].samples[0].parts[SAMPLE_CLIENT] = 3;
+	results->rows[0].samples[0].parts[SAMPLE_KERNEL] = 1;
+	text = results_text(results);
+	assert_non_null(strstr(text, " one, 1.50 M/s "));
+	free(text);
+	rows = results_rows_json(results);
+	sample = json_array_get(json_object_get(json_array_get(rows, 0), "samples"), 0);
+	assert_int_equal(json_unpack(sample, "{s:F,s:s,s:{s:F}}", "rate", &rate, "rate_unit", &unit, "parts", "kernel_threads",
+				     &kernel), 0);
+	assert_float_equal(rate, 1.5, 1e-9);
+	assert_string_equal(unit, "M/s");
+	assert_float_equal(kernel, 1, 1e-9);
+	json_decref(rows);
 }
 
 static void disturbance_is_noted(void **state)
@@ -633,7 +725,12 @@ int main(void)
 		cmocka_unit_test(a_percentile_is_never_outside_of_what_was_measured),
 	};
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(threads_are_told_apart_by_their_number),
+		cmocka_unit_test(the_kernel_has_threads_and_this_is_none),
 		cmocka_unit_test(the_best_sample_is_the_result),
+		cmocka_unit_test(the_median_sample_is_the_result_if_that_is_wished),
+		cmocka_unit_test(what_is_not_there_to_be_measured_is_skipped),
+		cmocka_unit_test(a_rate_stands_behind_the_path),
 		cmocka_unit_test(the_spread_is_the_range_over_the_maximum),
 		cmocka_unit_test(the_most_disturbed_sample_is_told),
 		cmocka_unit_test(a_bound_itself_is_met),

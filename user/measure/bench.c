@@ -137,10 +137,8 @@ static int services_add(struct bench *b, char why[LAB_WHY_LEN])
 
 static int bench_fill(struct bench *b, char why[LAB_WHY_LEN])
 {
-	int ret = cpus_choose(b, why);
+	int ret = instance_load(b, why);
 
-	if (!ret)
-		ret = instance_load(b, why);
 	if (!ret)
 		ret = services_add(b, why);
 	if (!ret)
@@ -148,12 +146,12 @@ static int bench_fill(struct bench *b, char why[LAB_WHY_LEN])
 	return ret;
 }
 
-/* Signals first: nothing may be left behind. Without the lab another bench may run, and the instance is its. */
-int bench_open(struct bench *b, const struct bench_profile *profile, char why[LAB_WHY_LEN])
+/* Signals first: nothing may be left behind. Without the lab another bench may run, and what is there is its. */
+int bench_place_open(struct bench *b, const struct bench_profile *profile, char why[LAB_WHY_LEN])
 {
 	int ret;
 
-	*b = (struct bench){ .profile = *profile, .steer_fd = -1 };
+	*b = (struct bench){ .profile = *profile, .steer_fd = -1, .next_id = 1 };
 	snprintf(why, LAB_WHY_LEN, "out of memory");
 	ret = signals_hold(b);
 	if (ret)
@@ -163,12 +161,31 @@ int bench_open(struct bench *b, const struct bench_profile *profile, char why[LA
 		sigprocmask(SIG_UNBLOCK, &b->signals, NULL);
 		return ret;
 	}
+	ret = cpus_choose(b, why);
+	if (ret)
+		bench_place_close(b);
+	return ret;
+}
+
+void bench_place_close(struct bench *b)
+{
+	lab_close(&b->lab);
+	sigprocmask(SIG_UNBLOCK, &b->signals, NULL);
+}
+
+int bench_open(struct bench *b, const struct bench_profile *profile, char why[LAB_WHY_LEN])
+{
+	int ret = bench_place_open(b, profile, why);
+
+	if (ret)
+		return ret;
 	ret = bench_fill(b, why);
 	if (ret)
 		bench_close(b);
 	return ret;
 }
 
+/* With the lab the devices go that the programs are on. */
 void bench_close(struct bench *b)
 {
 	traffic_close(b->traffic);
@@ -180,5 +197,5 @@ void bench_close(struct bench *b)
 	lab_close(&b->lab);
 	program_unload(BENCH_INSTANCE, true, (char[LAB_WHY_LEN]){});
 	live_remove();
-	sigprocmask(SIG_UNBLOCK, &b->signals, NULL);
+	bench_place_close(b);
 }

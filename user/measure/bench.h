@@ -37,6 +37,8 @@ struct bench_profile {
 	uint64_t warmup_ns, window_ns, ping_ns, idle_ns, moves_ns;
 };
 
+struct tcp_parties;
+
 struct bench {
 	struct bench_profile profile;
 	struct lab lab;
@@ -52,6 +54,8 @@ struct bench {
 	unsigned int round;              /* from 1 */
 	uint64_t grace_ns;               /* that a grace period takes on this host; 0 = not measured yet */
 	struct live_memo live_runs[LIVE_RUNS];
+	struct tcp_parties *tcp; /* of `xsr bench tcp` */
+	uint64_t next_id;        /* of its sessions */
 	sigset_t signals; /* held back, and looked at by bench_sleep() */
 };
 
@@ -61,6 +65,10 @@ struct bench {
  */
 int bench_open(struct bench *b, const struct bench_profile *profile, char why[LAB_WHY_LEN]);
 void bench_close(struct bench *b);
+
+/* The same, but the lab, the cores and the signals alone. */
+int bench_place_open(struct bench *b, const struct bench_profile *profile, char why[LAB_WHY_LEN]);
+void bench_place_close(struct bench *b);
 
 /* Sleeps, if ns > 0. 0, or -EINTR when the user has had enough: then every later call returns that at once. */
 int bench_sleep(struct bench *b, uint64_t ns);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "cputime.h"
 
 #define READY_NS (5 * NS_PER_S)
 #define STOP_NS (3 * NS_PER_S)
@@ -78,7 +79,10 @@ static int child_enter(const struct child_params *params, pid_t parent)
 		return -errno;
 	if (getppid() != parent)
 		return -ESRCH;
-	priority_raise();
+	if (params->is_ordinary)
+		setsid();
+	else
+		priority_raise();
 	ret = cpu_pin(params->cpu);
 	return ret ? ret : lab_enter(params->lab, params->side);
 }
@@ -154,16 +158,7 @@ int child_start(struct child *child, const struct child_params *params, char why
 
 int child_cpu_ns(const struct child *child, uint64_t *ns)
 {
-	struct timespec ts;
-	clockid_t id;
-	int ret = clock_getcpuclockid(child->pid, &id);
-
-	if (ret)
-		return -ret;
-	if (clock_gettime(id, &ts))
-		return -errno;
-	*ns = ts.tv_sec * NS_PER_S + ts.tv_nsec;
-	return 0;
+	return cputime_of(child->pid, ns);
 }
 
 void child_stop(struct child *child)

@@ -32,6 +32,7 @@ struct child_params {
 	const struct lab *lab;
 	enum lab_side side;
 	int cpu;
+	bool is_ordinary; /* of ordinary priority: the kernel's threads, which are that, do its work too */
 	/*
 	 * The child's life: says child_ready(), works until child_stopping(), returns 0 or -errno. If it
 	 * fails there is a sentence in report->why.

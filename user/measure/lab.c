@@ -56,6 +56,7 @@ static const char *const setup[] = {
 	"-n " SERVER " link set wide addrgenmode none up",
 	"-n " CLIENT " link set narrow addrgenmode none up",
 	"-n " SERVER " link set narrow addrgenmode none up",
+	"-n " SERVER " link set lo up",
 	"-n " SERVER " neigh add 10.99.1.1 lladdr 02:00:00:00:01:01 dev wide nud permanent",
 	"-n " SERVER " neigh add 10.99.2.1 lladdr 02:00:00:00:02:01 dev narrow nud permanent",
 };

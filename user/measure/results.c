@@ -8,7 +8,7 @@ static bool better(const struct result *r, const struct sample *a, const struct 
 	return r->lower_is_better ? a->value < b->value : a->value > b->value;
 }
 
-const struct sample *result_best(const struct result *r)
+static const struct sample *result_best(const struct result *r)
 {
 	const struct sample *best = NULL;
 	unsigned int i;
@@ -17,6 +17,31 @@ const struct sample *result_best(const struct result *r)
 		if (!best || better(r, &r->samples[i], best))
 			best = &r->samples[i];
 	return best;
+}
+
+/* How many come before it when the samples are sorted; of equal ones the first comes first. */
+static unsigned int sample_rank(const struct result *r, unsigned int of)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < r->n_samples; i++)
+		n += r->samples[i].value < r->samples[of].value || (r->samples[i].value == r->samples[of].value && i < of);
+	return n;
+}
+
+static const struct sample *result_median(const struct result *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->n_samples; i++)
+		if (sample_rank(r, i) == (r->n_samples + 1) / 2 - 1)
+			return &r->samples[i];
+	return NULL;
+}
+
+const struct sample *result_chosen(const struct result *r)
+{
+	return r->is_median ? result_median(r) : result_best(r);
 }
 
 double result_spread(const struct result *r)
@@ -58,7 +83,7 @@ const struct result *results_find(const struct results *results, const char *nam
 static bool row_value(const struct results *results, const char *name, double *value)
 {
 	const struct result *r = results_find(results, name);
-	const struct sample *best = r && !r->why[0] ? result_best(r) : NULL;
+	const struct sample *best = r && !r->why[0] ? result_chosen(r) : NULL;
 
 	if (best)
 		*value = best->value;
@@ -124,9 +149,21 @@ static int decimals(double value)
 	return value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;
 }
 
+/* With the rate behind it, if there is one. */
+static void path_print(const struct sample *s, FILE *out)
+{
+	char text[RESULT_MODE_LEN + 32];
+
+	if (s->rate > 0)
+		snprintf(text, sizeof(text), "%s, %.*f %s", s->mode, decimals(s->rate), s->rate, s->rate_unit);
+	else
+		snprintf(text, sizeof(text), "%s", s->mode);
+	fprintf(out, "%-24s ", text);
+}
+
 static void row_print(const struct result *r, FILE *out)
 {
-	const struct sample *best = result_best(r);
+	const struct sample *best = result_chosen(r);
 	unsigned int i;
 
 	fprintf(out, "%-24s ", r->name);
@@ -135,7 +172,7 @@ static void row_print(const struct result *r, FILE *out)
 	else
 		fprintf(out, "%5s", "");
 	if (r->why[0] || !best) {
-		fprintf(out, "  not measured: %s\n", r->why);
+		fprintf(out, "  %s: %s\n", r->is_skipped ? "SKIP" : "not measured", r->why);
 		return;
 	}
 	fprintf(out, " %8.*f %-4s", decimals(best->value), best->value, r->unit);
@@ -144,7 +181,8 @@ static void row_print(const struct result *r, FILE *out)
 			best->p999);
 	else
 		fprintf(out, " %7s %7s", "", "");
-	fprintf(out, " %5.1f%% %5.0f%%  %-24s ", 100 * result_spread(r), result_foreign(r), best->mode);
+	fprintf(out, " %5.1f%% %5.0f%%  ", 100 * result_spread(r), result_foreign(r));
+	path_print(best, out);
 	for (i = 0; i < r->n_samples; i++)
 		fprintf(out, " %.*f", decimals(best->value), r->samples[i].value);
 	fputc('\n', out);
@@ -184,7 +222,7 @@ static void notes_print(const struct results *results, FILE *out)
 	unsigned int i, n_disturbed = 0, n_lost = 0;
 
 	for (i = 0; i < results->n_rows; i++) {
-		const struct sample *best = result_best(&results->rows[i]);
+		const struct sample *best = result_chosen(&results->rows[i]);
 
 		n_disturbed += result_foreign(&results->rows[i]) >= RESULT_FOREIGN_NOTE;
 		n_lost += best && best->n_lost;
@@ -203,7 +241,8 @@ void results_print(const struct results *results, FILE *out)
 	const struct target *t;
 	unsigned int i;
 
-	fprintf(out, "%-24s %5s %8s %-4s %7s %7s %6s %6s  %-24s  %s\n", "row", "bytes", "best", "", "p99",
+	fprintf(out, "%-24s %5s %8s %-4s %7s %7s %6s %6s  %-24s  %s\n", "row", "bytes",
+		results->n_rows && results->rows[0].is_median ? "median" : "best", "", "p99",
 		"p99.9", "spread", "others", "path", "samples");
 	for (i = 0; i < results->n_rows; i++)
 		row_print(&results->rows[i], out);
@@ -222,12 +261,18 @@ static json_t *sample_json(const struct sample *s)
 	if (s->p99 > 0)
 		json_object_update_new(json, json_pack("{s:f,s:f,s:I}", "p99", s->p99, "p999", s->p999,
 						       "lost", (json_int_t)s->n_lost));
+	if (s->parts[SAMPLE_CLIENT] > 0)
+		json_object_update_new(json, json_pack("{s:{s:f,s:f,s:f,s:f}}", "parts", "client", s->parts[SAMPLE_CLIENT],
+						       "backend", s->parts[SAMPLE_BACKEND], "between", s->parts[SAMPLE_BETWEEN],
+						       "kernel_threads", s->parts[SAMPLE_KERNEL]));
+	if (s->rate > 0)
+		json_object_update_new(json, json_pack("{s:f,s:s}", "rate", s->rate, "rate_unit", s->rate_unit));
 	return json;
 }
 
 static json_t *row_json(const struct result *r)
 {
-	const struct sample *best = result_best(r);
+	const struct sample *best = result_chosen(r);
 	json_t *json = json_pack("{s:s,s:s,s:i,s:b}", "row", r->name, "unit", r->unit, "bytes",
 				 (int)r->payload_len, "lower_is_better", r->lower_is_better);
 	json_t *samples = json_array();
@@ -237,10 +282,10 @@ static json_t *row_json(const struct result *r)
 		json_array_append_new(samples, sample_json(&r->samples[i]));
 	json_object_set_new(json, "samples", samples);
 	if (r->why[0] || !best)
-		json_object_set_new(json, "failed", json_string(r->why));
+		json_object_set_new(json, r->is_skipped ? "skipped" : "failed", json_string(r->why));
 	else
-		json_object_update_new(json, json_pack("{s:f,s:f,s:s}", "best", best->value, "spread",
-						       result_spread(r), "mode_active", best->mode));
+		json_object_update_new(json, json_pack("{s:f,s:f,s:s}", r->is_median ? "median" : "best", best->value,
+						       "spread", result_spread(r), "mode_active", best->mode));
 	return json;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What was measured: rows of samples, and targets that compare rows of the same run. A row's result is
- * its best sample; the others and their spread stand next to it.
+ * its best sample, or its median one; the others and their spread stand next to it.
  */
 #ifndef XSR_RESULTS_H
 #define XSR_RESULTS_H
@@ -16,10 +16,16 @@
 #define RESULT_MODE_LEN 64
 #define RESULT_FOREIGN_NOTE 5.0 /* percent of a core, from which on other processes are worth a note */
 
+/* Whose processor time a sample of it is made of. */
+enum sample_part { SAMPLE_CLIENT, SAMPLE_BACKEND, SAMPLE_BETWEEN, SAMPLE_KERNEL, SAMPLE_PARTS };
+
 /* One measurement of a row. */
 struct sample {
 	double value;               /* of latencies: the median */
 	double p99, p999;           /* of latencies, else 0 */
+	double rate;                /* that it was measured at; 0 = none */
+	const char *rate_unit;
+	double parts[SAMPLE_PARTS]; /* their sum is the value; all 0 where it is made of something else */
 	double foreign_percent;     /* of one core, used by others meanwhile */
 	unsigned long long n_lost;  /* pings without an answer */
 	char mode[RESULT_MODE_LEN]; /* the path that really ran */
@@ -29,7 +35,9 @@ struct result {
 	const char *name;
 	const char *unit;
 	bool lower_is_better;
-	unsigned int payload_len; /* bytes of UDP payload; 0 = no matter */
+	bool is_median;           /* the result is the median sample, not the best */
+	bool is_skipped;          /* it is not there to be measured: that is no failure; why[] says what is missing */
+	unsigned int payload_len; /* bytes of UDP payload, or of a TCP frame; 0 = no matter */
 	unsigned int n_samples;
 	struct sample samples[RESULT_SAMPLES_MAX];
 	char why[RESULT_WHY_LEN]; /* not empty: it could not be measured, and why */
@@ -57,7 +65,8 @@ struct results {
 	const struct target *targets; /* ended by a row without a name */
 };
 
-const struct sample *result_best(const struct result *result); /* NULL if there is no sample */
+/* The sample that stands for the row: the best, or the median one (nearest rank). NULL if there is none. */
+const struct sample *result_chosen(const struct result *result);
 double result_spread(const struct result *result);             /* (max - min) / max; 0 without samples */
 double result_foreign(const struct result *result);            /* of the sample that was disturbed most */
 

@@ -7,6 +7,7 @@
 #include "child.h"
 #include "results.h"
 #include "server.h"
+#include "tcp_path.h"
 
 enum row_program { ROW_STEER, ROW_DROP, ROW_PASS, ROW_NO_PROGRAM };
 
@@ -28,6 +29,10 @@ struct row {
 	struct server_params server;
 	enum live_run_name run; /* which the row takes this figure from */
 	unsigned int figure;
+	struct {
+		enum tcp_way way;
+		uint32_t n_connections, window; /* unanswered on each */
+	} tcp;
 };
 
 /*
@@ -48,6 +53,8 @@ int sample_lookup(struct bench *b, const struct row *row, struct sample *sample,
 int sample_import(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
 int sample_memory(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
 int sample_idle(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
+int sample_tcp_cpu(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
+int sample_tcp_rtt(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
 int sample_live(struct bench *b, const struct row *row, struct sample *sample, char why[LAB_WHY_LEN]);
 
 #endif /* XSR_ROW_H */

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "steer_bench.h"
 
-#include <errno.h>
-#include <fnmatch.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "clock.h"
-#include "noise.h"
 #include "row.h"
 
 #define MS NS_PER_MS
@@ -157,105 +151,13 @@ static const struct target targets[] = {
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 _Static_assert(ROWS <= RESULT_ROWS_MAX, "every row has a place");
 
-const char *steer_bench_row(size_t i)
-{
-	return i < ROWS ? rows[i].name : NULL;
-}
-
-static bool row_wanted(const struct row *row, const char *only)
-{
-	return !only || fnmatch(only, row->name, 0) == 0;
-}
-
-/* The rows that are wanted, each with an empty result. */
-static void rows_choose(const struct row *chosen[ROWS], const char *only, struct results *results)
-{
-	size_t i;
-
-	memset(results, 0, sizeof(*results));
-	results->targets = targets;
-	for (i = 0; i < ROWS; i++) {
-		if (!row_wanted(&rows[i], only))
-			continue;
-		chosen[results->n_rows] = &rows[i];
-		results->rows[results->n_rows++] = (struct result){
-			.name = rows[i].name,
-			.unit = rows[i].unit,
-			.lower_is_better = rows[i].lower_is_better,
-			.payload_len = rows[i].payload_len,
-		};
-	}
-}
-
-/* A row that failed once is not tried again. */
-static int sample_take(struct bench *b, const struct row *row, struct result *result)
-{
-	struct sample *sample = &result->samples[result->n_samples];
-	char why[LAB_WHY_LEN] = "";
-	struct noise before, after;
-	double foreign_percent;
-	int ret;
-
-	memset(sample, 0, sizeof(*sample));
-	noise_read(&before);
-	ret = row->sample(b, row, sample, why);
-	noise_read(&after);
-	foreign_percent = noise_percent(&before, &after);
-	if (foreign_percent > sample->foreign_percent) /* of a run of before the sample has its own */
-		sample->foreign_percent = foreign_percent;
-	if (!ret)
-		result->n_samples++;
-	else if (ret != -EINTR)
-		snprintf(result->why, sizeof(result->why), "%s", why[0] ? why : strerror(-ret));
-	return ret == -EINTR ? ret : 0;
-}
-
-static bool sample_due(const struct row *row, const struct result *result)
-{
-	return !result->why[0] && !(row->once && result->n_samples);
-}
-
-static int round_run(struct bench *b, const struct row *const *chosen,
-		     const struct steer_bench_options *options, struct results *results, unsigned int round)
-{
-	unsigned int i, n_all = results->n_rows * b->profile.rounds;
-	int ret = 0;
-
-	b->round = round + 1;
-	for (i = 0; i < results->n_rows && !ret; i++) {
-		options->progress(round * results->n_rows + i, n_all, chosen[i]->name);
-		ret = bench_sleep(b, 0);
-		if (!ret && sample_due(chosen[i], &results->rows[i]))
-			ret = sample_take(b, chosen[i], &results->rows[i]);
-	}
-	return ret;
-}
-
-/* Round by round: what disturbs the machine for a while disturbs one sample of many rows, not all of one. */
-static int rounds_run(struct bench *b, const struct row *const *chosen,
-		      const struct steer_bench_options *options, struct results *results)
-{
-	unsigned int round;
-	int ret = 0;
-
-	for (round = 0; round < b->profile.rounds && !ret; round++)
-		ret = round_run(b, chosen, options, results, round);
-	return ret;
-}
-
-int steer_bench_run(const struct steer_bench_options *options, struct results *results, char why[LAB_WHY_LEN])
-{
-	const struct row *chosen[ROWS];
-	struct bench b;
-	int ret;
-
-	rows_choose(chosen, options->only, results);
-	ret = bench_open(&b, options->quick ? &profile_quick : &profile_full, why);
-	if (ret)
-		return ret;
-	ret = rounds_run(&b, chosen, options, results);
-	if (ret == -EINTR)
-		snprintf(why, LAB_WHY_LEN, "interrupted");
-	bench_close(&b);
-	return ret;
-}
+const struct bench_table steer_bench = {
+	.name = "steer",
+	.rows = rows,
+	.n_rows = ROWS,
+	.targets = targets,
+	.full = &profile_full,
+	.quick = &profile_quick,
+	.open = bench_open,
+	.close = bench_close,
+};
