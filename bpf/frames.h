@@ -115,14 +115,15 @@ parse_step bool run_take(struct frame_run *run, const struct frame_words *words,
 }
 
 /*
- * Runs of so many bytes wait for their target: how much memory that takes the kernel, about. What comes in small segments takes much more than
- * its bytes.
+ * What a run takes of the kernel's memory while it waits, besides its bytes: a segment its buffers, whose bytes all runs that are cut from it share.
+ * What comes in small segments takes many times its bytes.
  */
-#define RUN_OVERHEAD 1536
+#define SEGMENT_COST 1280
+#define RUN_COST 256
 
-parse_step __u64 waiting_memory(__u64 waiting, __u32 run_avg)
+parse_step __u64 waiting_memory(__u64 waiting, __u32 run_avg, __u32 run_cost)
 {
-	return run_avg ? waiting + waiting / run_avg * RUN_OVERHEAD : waiting;
+	return run_avg ? waiting + waiting / run_avg * run_cost : waiting;
 }
 
 /* What the router injects: our own, so of any session. -1 if it is for the kernel's part itself. */

@@ -140,8 +140,9 @@ static __always_inline bool words_load(struct __sk_buff *skb, __u32 at, struct f
 	return bpf_skb_load_bytes(skb, at, words, sizeof(*words)) == 0;
 }
 
-static __always_inline void run_note(struct xsr_conn *c, const struct frame_run *run)
+static __always_inline void run_note(struct xsr_conn *c, const struct frame_run *run, __u32 at)
 {
+	c->run_starts = at == 0;
 	c->run_id = run->id;
 	c->run_seq = run->seq;
 	c->run_len = run->len;
@@ -165,7 +166,7 @@ static __always_inline int cut_frames(struct __sk_buff *skb, struct xsr_conn *c,
 	for (i = 1; i < RUN_FRAMES_MAX && run_goes_on(&run, avail, run_max); i++)
 		if (!words_load(skb, at + run.len, words) || !run_take(&run, words, avail, frame_max, run_max))
 			break;
-	run_note(c, &run);
+	run_note(c, &run, at);
 	return run.len;
 }
 
@@ -178,7 +179,7 @@ static __always_inline int cut_injected(struct __sk_buff *skb, struct xsr_conn *
 	for (i = 1; !more && i < RUN_FRAMES_MAX && run.len < run_max && run.len + XSR_FRAME_HEADER_LEN <= avail; i++)
 		if (!words_load(skb, at + run.len, words) || !injected_take(&run, words, avail, run_max))
 			break;
-	run_note(c, &run);
+	run_note(c, &run, at);
 	return run.len;
 }
 
@@ -217,13 +218,16 @@ static __always_inline bool conn_is_over(const struct xsr_conn *to, __u32 limit)
 
 	if (redirected <= written || redirected - written < limit / 16)
 		return false;
-	return waiting_memory(redirected - written, to->run_avg) > limit;
+	return waiting_memory(redirected - written, to->run_avg, to->run_cost) > limit;
 }
 
 /* Two CPUs at a time may lose one another's share of it: it is about. */
-static __always_inline void run_average(struct xsr_conn *to, __u32 len)
+static __always_inline void run_average(struct xsr_conn *to, __u32 len, bool starts)
 {
+	__u32 cost = RUN_COST + (starts ? SEGMENT_COST : 0);
+
 	to->run_avg = to->run_avg - (to->run_avg >> 4) + (len >> 4) + 1;
+	to->run_cost = to->run_cost - (to->run_cost >> 4) + (cost >> 4);
 }
 
 /* All that was handed to TCP, as TCP_INFO would tell. */
@@ -259,7 +263,7 @@ static __always_inline void source_bound(struct xsr_conn *from, struct xsr_conn 
 static __always_inline int conn_send(struct __sk_buff *skb, struct xsr_conn *from, struct xsr_conn *to, __u32 number, __u32 frames,
 				       __u32 len)
 {
-	run_average(to, len);
+	run_average(to, len, from->run_starts);
 	source_bound(from, to, number);
 	conn_tell(to, number);
 	if (bpf_sk_redirect_hash(skb, &targets, &number, 0) == SK_PASS)
@@ -430,6 +434,7 @@ int xsr_splice(struct __sk_buff *skb)
 	if (!to)
 		return SK_DROP;
 	from->passed += skb->len;
+	from->run_starts = true;
 	__sync_fetch_and_add(&to->redirected, skb->len);
 	return conn_send(skb, from, to, peer, 1, skb->len);
 }

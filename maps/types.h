@@ -412,8 +412,8 @@ struct xsr_conn {
 	__u64 injected;	   /* those of them that the router sent */
 	__u64 dropped;	   /* frames for it that were thrown away: it has no socket */
 	__u64 written;	   /* bytes of those redirected that the kernel has written to it; as last seen, by the router or a program */
-	__u32 run_avg;	   /* about how many bytes go to it at a time: the fewer, the more memory they take while they wait */
-	__u32 pad0;
+	__u32 run_avg;	   /* about how many bytes go to it at a time, */
+	__u32 run_cost;	   /* and how many more bytes of memory they take while they wait */
 	__u64 pad[3];
 	/* As a source. Its socket's lock is held: one CPU at a time. */
 	__u64 passed;	   /* bytes of it that were judged */
@@ -425,7 +425,8 @@ struct xsr_conn {
 	__u32 run_frames;
 	__u16 run_type;
 	__u16 run_flags;   /* of its first frame */
-	__u32 error;	   /* enum xsr_conn_error */
+	__u16 error;	   /* enum xsr_conn_error */
+	__u16 run_starts;  /* with it a segment begins */
 	__u32 target;	   /* lane: where what is injected goes. Others: the conn that has too much waiting, so that this one is stopped; 0 = none */
 	__u64 lost;	   /* bytes that could not take the slow lane: no memory */
 	/* The router. */

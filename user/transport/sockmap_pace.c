@@ -176,7 +176,8 @@ static enum brake_level level_of(struct sockmap_socket *s, uint64_t waiting)
 void socket_refresh(struct sockmap_socket *s)
 {
 	uint32_t run_avg = __atomic_load_n(&conn_of(s)->run_avg, __ATOMIC_RELAXED), high = s->sm->options.backlog_high;
-	uint64_t waiting = waiting_memory(socket_waiting(s), run_avg), tell_after = high / (1 + RUN_OVERHEAD / (run_avg + 1));
+	uint32_t run_cost = __atomic_load_n(&conn_of(s)->run_cost, __ATOMIC_RELAXED);
+	uint64_t waiting = waiting_memory(socket_waiting(s), run_avg, run_cost), tell_after = high / (1 + run_cost / (run_avg + 1));
 	enum brake_level level = level_of(s, waiting);
 
 	__atomic_store_n(&conn_of(s)->tell_at, s->written + tell_after, __ATOMIC_RELAXED);
@@ -209,4 +210,10 @@ uint64_t sockmap_backlog(struct sockmap_socket *s)
 	uint64_t injected = counter_load(&conn_of(s)->injected);
 
 	return s->submitted - injected + socket_waiting(s);
+}
+
+uint64_t sockmap_written(struct sockmap_socket *s)
+{
+	socket_waiting(s);
+	return s->written;
 }
