@@ -6,132 +6,146 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/magic.h>
 
 #include "libbpf_log.h"
 #include "local.skel.h"
 
 struct local {
 	struct local_bpf *skeleton;
-	struct bpf_link *ends; /* to the cgroup */
+	struct bpf_link *link; /* NULL = not attached */
+	dev_t dev;	       /* of the directory that it is attached to */
+	ino_t ino;
+	uint32_t index;
 };
 
 static int fail(int ret, char why[LOCAL_WHY_LEN], const char *what, const char *on)
 {
 	const char *kernel = libbpf_log_take();
 
-	snprintf(why, LOCAL_WHY_LEN, "cannot %s%s: %s%s%.160s%s", what, on, strerror(-ret), *kernel ? " (" : "", kernel, *kernel ? ")" : "");
+	snprintf(why, LOCAL_WHY_LEN, "cannot %s%.100s: %s%s%.80s%s", what, on, strerror(-ret), *kernel ? " (" : "", kernel,
+		 *kernel ? ")" : "");
 	return ret;
 }
 
-/* The instance's own maps, in the place of those that the object would make. */
-static int maps_reuse(struct bpf_object *obj, const struct maps *maps)
+/* Its counters are the instance's map, or one with no more than its own place. */
+static int counters_choose(struct local *l, const struct local_options *options)
 {
-	struct bpf_map *map;
-	int i, ret = 0;
+	struct bpf_map *counters = l->skeleton->maps.counters;
 
-	bpf_object__for_each_map(map, obj)
-		bpf_map__set_pin_path(map, NULL);
-	for (i = 0; i < MAPS_MAX && !ret; i++) {
-		map = bpf_object__find_map_by_name(obj, maps_name(i));
-		if (map && maps->fds[i] >= 0)
-			ret = bpf_map__reuse_fd(map, maps->fds[i]);
-	}
-	return ret;
+	if (options->counters_fd >= 0)
+		return bpf_map__reuse_fd(counters, options->counters_fd);
+	return bpf_map__set_max_entries(counters, xsr_stream_index(options->index + 1, 0));
 }
 
-static int programs_load(struct local *local, const struct maps *maps, char why[LOCAL_WHY_LEN])
+static int programs_load(struct local *l, const struct local_options *options)
 {
 	int ret;
 
-	local->skeleton = local_bpf__open();
-	if (!local->skeleton)
-		return fail(-errno, why, "open the built-in program for local connections", "");
-	ret = maps_reuse(local->skeleton->obj, maps);
+	l->skeleton = local_bpf__open();
+	if (!l->skeleton)
+		return -errno;
+	memcpy((void *)&l->skeleton->rodata->service, options->service, sizeof(*options->service));
+	*(uint32_t *)&l->skeleton->rodata->service_index = options->index;
+	ret = counters_choose(l, options);
 	if (!ret)
-		ret = local_bpf__load(local->skeleton);
-	return ret ? fail(ret, why, "load the programs for local connections into the kernel", "") : 0;
+		ret = local_bpf__load(l->skeleton);
+	if (!ret && bpf_prog_attach(bpf_program__fd(l->skeleton->progs.xsr_send), bpf_map__fd(l->skeleton->maps.sockets),
+				    BPF_SK_MSG_VERDICT, 0))
+		ret = -errno;
+	return ret;
 }
 
-/* Of the first line in /proc/mounts that is a cgroup2. */
-static bool cgroup_find(char path[256])
+int local_open(struct local **out, const struct local_options *options, char why[LOCAL_WHY_LEN])
 {
-	FILE *f = fopen("/proc/mounts", "re");
-	char line[512], type[32];
-	bool found = false;
+	struct local *l = calloc(1, sizeof(*l));
+	int ret;
 
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%*s %255s %31s", path, type) == 2 && !strcmp(type, "cgroup2");
-	if (f)
-		fclose(f);
-	return found;
+	if (!l)
+		return fail(-ENOMEM, why, "open mode local", "");
+	libbpf_log_capture();
+	l->index = options->index;
+	ret = programs_load(l, options);
+	if (ret) {
+		fail(ret, why, ret == -EPERM ? "load the programs that join sockets; run as root" : "load the programs that join sockets",
+		     "");
+		local_close(l);
+		return ret;
+	}
+	*out = l;
+	return 0;
 }
 
-static int programs_attach(struct local *local, const char *cgroup, char why[LOCAL_WHY_LEN])
+/* Its descriptor, or -errno. */
+static int cgroup_open(const char *cgroup, char why[LOCAL_WHY_LEN])
 {
-	struct local_bpf *k = local->skeleton;
-	int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
+	int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs;
 
 	if (fd < 0)
-		return fail(-errno, why, "open the cgroup ", cgroup);
-	ret = bpf_prog_attach(bpf_program__fd(k->progs.xsr_join), bpf_map__fd(k->maps.ends), BPF_SK_MSG_VERDICT, 0) ? -errno : 0;
-	if (!ret) {
-		local->ends = bpf_program__attach_cgroup(k->progs.xsr_ends, fd);
-		ret = local->ends ? 0 : -errno;
+		return fail(-errno, why, "open cgroup ", cgroup);
+	if (!fstatfs(fd, &fs) && fs.f_type == CGROUP2_SUPER_MAGIC)
+		return fd;
+	close(fd);
+	snprintf(why, LOCAL_WHY_LEN, "%.150s is no directory of cgroup v2", cgroup);
+	return -ENOTDIR;
+}
+
+int local_attach(struct local *l, const char *cgroup, char why[LOCAL_WHY_LEN])
+{
+	int fd = cgroup_open(cgroup, why), ret = 0;
+	struct bpf_link *link;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	link = bpf_program__attach_cgroup(l->skeleton->progs.xsr_join, fd);
+	if (!link)
+		ret = fail(-errno, why, "attach to cgroup ", cgroup);
+	if (!ret && !fstat(fd, &st)) {
+		bpf_link__destroy(l->link);
+		l->link = link;
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
 	}
 	close(fd);
-	return ret ? fail(ret, why, "attach the programs for local connections to ", cgroup) : 0;
-}
-
-int local_open(struct local **out, const struct maps *maps, const char *cgroup, char why[LOCAL_WHY_LEN])
-{
-	struct local *local = calloc(1, sizeof(*local));
-	char path[256];
-	int ret;
-
-	if (!local)
-		return fail(-ENOMEM, why, "open local connections", "");
-	libbpf_log_capture();
-	if (!cgroup && !cgroup_find(path)) {
-		ret = -ENOENT;
-		snprintf(why, LOCAL_WHY_LEN, "no cgroup of version 2 is mounted; mount one: mount -t cgroup2 none /sys/fs/cgroup");
-	} else {
-		ret = programs_load(local, maps, why);
-	}
-	if (!ret)
-		ret = programs_attach(local, cgroup ? cgroup : path, why);
-	if (ret)
-		local_close(local);
-	else
-		*out = local;
 	return ret;
 }
 
-void local_close(struct local *local)
+bool local_is_attached(const struct local *l, const char *cgroup)
 {
-	if (!local)
+	struct stat st;
+
+	return l->link && !stat(cgroup, &st) && st.st_dev == l->dev && st.st_ino == l->ino;
+}
+
+void local_close(struct local *l)
+{
+	if (!l)
 		return;
-	bpf_link__destroy(local->ends);
-	local_bpf__destroy(local->skeleton);
-	free(local);
+	if (l->skeleton && l->skeleton->bss)
+		__atomic_store_n(&l->skeleton->bss->is_over, 1, __ATOMIC_RELEASE);
+	bpf_link__destroy(l->link);
+	local_bpf__destroy(l->skeleton);
+	free(l);
 }
 
-int local_sum(const struct local *local, uint32_t service, struct xsr_local_counters *out)
+uint64_t local_counter(const struct local *l, enum xsr_stream_stat stat)
 {
-	int n = libbpf_num_possible_cpus(), i, j, ret = 0;
-	struct xsr_local_counters *all = calloc(n > 0 ? n : 1, sizeof(*all));
+	struct xsr_stream_counters counters;
+	uint64_t sum = 0;
+	uint32_t place, index;
 
-	memset(out, 0, sizeof(*out));
-	if (!all || n < 0)
-		ret = -ENOMEM;
-	if (!ret && bpf_map_lookup_elem(bpf_map__fd(local->skeleton->maps.local_counters), &service, all))
-		ret = -errno;
-	for (i = 0; i < n && !ret; i++)
-		for (j = 0; j < XSR_LOCAL_STAT_MAX; j++)
-			out->n[j] += all[i].n[j];
-	free(all);
-	return ret;
+	for (place = 0; place < XSR_WORKERS_MAX; place++) {
+		index = xsr_stream_index(l->index, place);
+		if (!bpf_map_lookup_elem(bpf_map__fd(l->skeleton->maps.counters), &index, &counters))
+			sum += counters.n[stat];
+	}
+	return sum;
 }

@@ -111,6 +111,9 @@ static const struct label stream_stats[] = {
 	[XSR_STREAM_STAT_BACKEND_LOST] = { "backend_lost", "connections to backends that were up and ended" },
 	[XSR_STREAM_STAT_STALLS] = { "stalls", "times that a connection was not read on: what it sends to was full, or held" },
 	[XSR_STREAM_STAT_MOVES] = { "moves", "sessions moved to another backend" },
+	[XSR_STREAM_STAT_JOINED] = { "joined", "mode local: connections whose two ends the kernel joined" },
+	[XSR_STREAM_STAT_NOT_JOINED] = { "not_joined", "mode local: connections of which one end alone is in the cgroup of this host" },
+	[XSR_STREAM_STAT_TCP_BYTES] = { "tcp_bytes", "mode local: bytes that joined connections sent by TCP all the same" },
 };
 _Static_assert(ARRAY_SIZE(stream_stats) == XSR_STREAM_STAT_MAX, "every counter of a TCP service has its label");
 

@@ -365,6 +365,9 @@ enum xsr_stream_stat {
 	XSR_STREAM_STAT_BACKEND_LOST,
 	XSR_STREAM_STAT_STALLS,		   /* times that a connection was not read on because what it sends to is full, or held */
 	XSR_STREAM_STAT_MOVES,		   /* sessions moved to another backend */
+	XSR_STREAM_STAT_JOINED,		   /* local: connections whose two ends the kernel joined */
+	XSR_STREAM_STAT_NOT_JOINED,	   /* local: one end alone is here */
+	XSR_STREAM_STAT_TCP_BYTES,	   /* local: of joined connections, that went by TCP all the same */
 	XSR_STREAM_STAT_MAX
 };
 
@@ -491,19 +494,5 @@ struct xsr_flow_counts {
 	__u64 held;   /* frames since the way is held */
 };
 _Static_assert(sizeof(struct xsr_flow_counts) == 32, "size is part of the contract");
-
-/* What the kernel did with connections of a `local` service; per CPU, an entry a service. */
-enum xsr_local_stat {
-	XSR_LOCAL_STAT_ENDS,	 /* ends of connections that were seen to begin: two of each, if both are in the cgroup */
-	XSR_LOCAL_STAT_JOINED,	 /* ways of connections that were joined: two of each */
-	XSR_LOCAL_STAT_PLAIN,	 /* ways that stay with TCP: the other end was not there when the first bytes were sent */
-	XSR_LOCAL_STAT_MESSAGES, /* that went straight to the other end */
-	XSR_LOCAL_STAT_BYTES,
-	XSR_LOCAL_STAT_MAX
-};
-
-struct xsr_local_counters {
-	__u64 n[XSR_LOCAL_STAT_MAX];
-};
 
 #endif /* XSR_TYPES_H */

@@ -1,237 +1,443 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Two ends of one host are joined, past TCP: the same bytes, in order, and the end after them. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
+/* Two sockets of this host that the kernel joins: what one sends the other reads, byte for byte, whatever happens to either. */
+#include "local.h"
 
-#include "local_load.h"
-#include "prog.h"
+#define BULK_LEN (100ull << 20) /* each way */
+#define FULL_MAX (256ull << 20)
 
-#define BULK (64u << 20)
-
-static char cgroup[300];
-
-static bool cgroup_enter(const char *dir)
+static int setup(void **state)
 {
-	char path[320];
-	FILE *f;
-	bool ok;
+	struct world *w = *state;
 
-	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	f = fopen(path, "w");
-	ok = f && fprintf(f, "%d\n", getpid()) > 0;
-	return f && fclose(f) == 0 && ok;
+	w->listener = listener_open();
+	join_begin(w);
+	return 0;
 }
 
-/* A cgroup of our own, in the first hierarchy of version 2. False if there is none. */
-static bool cgroup_make(char root[256])
+static int teardown(void **state)
 {
-	FILE *f = fopen("/proc/mounts", "r");
-	char line[512], type[32];
-	bool found = false;
+	struct world *w = *state;
 
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%*s %255s %31s", root, type) == 2 && !strcmp(type, "cgroup2");
-	if (f)
-		fclose(f);
-	snprintf(cgroup, sizeof(cgroup), "%s/xsr-test-%d", root, getpid());
-	return found && mkdir(cgroup, 0755) == 0 && cgroup_enter(cgroup);
+	join_end(w);
+	close(w->listener);
+	return 0;
 }
 
-struct ends {
-	int client, server;
+static void bytes_go_past_tcp_both_ways(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+
+	pair_open(w, &p, AF_INET6);
+	talk(&p, 1000, 100);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_JOINED), 1);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_CONNECTIONS), 1);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_REQUESTS), 999); /* the first message of each way goes by TCP */
+	assert_int_equal(counted(w, XSR_STREAM_STAT_REPLIES), 999);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_REQUEST_BYTES), 99900);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_REPLY_BYTES), 99900);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_TCP_BYTES), 200);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_NOT_JOINED), 0);
+	pair_close(&p);
+	pause_ms(100);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_CONNECTIONS), 0);
+}
+
+static void a_client_of_ipv4_meets_a_server_of_both(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+
+	pair_open(w, &p, AF_INET);
+	talk(&p, 10, 1000);
+	assert_int_equal(past_bytes(w), 18000);
+	pair_close(&p);
+}
+
+/* It takes no more than TCP would, and half a receive buffer. */
+static void a_reader_that_stops_stops_the_writer(void **state)
+{
+	struct world *w = *state;
+	uint64_t past;
+	size_t len;
+	struct pair p;
+
+	for (len = 10; len <= CHUNK; len = len < 1000 ? len * 10 : len * 8) {
+		pair_open(w, &p, AF_INET);
+		talk(&p, 2, 10);
+		past = past_bytes(w);
+		assert_true(send_until_full(&p.client, len, FULL_MAX) < 24ull << 20);
+		assert_true(past_bytes(w) - past <= 128 << 10);
+		take_all(&p.server, p.client.sent - p.server.taken);
+		talk(&p, 100, 10);
+		pair_close(&p);
+	}
+}
+
+/* Again and again by TCP, and past it. */
+static void order_is_kept_when_the_way_changes(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+	int i;
+
+	pair_open(w, &p, AF_INET6);
+	for (i = 0; i < 20; i++) {
+		uint64_t past = past_bytes(w);
+
+		talk(&p, 3, 1 + i * 7);
+		assert_true(past_bytes(w) > past);
+		send_until_full(&p.client, 1000 + i * 3001, FULL_MAX);
+		take_all(&p.server, p.client.sent - p.server.taken);
+	}
+	pair_close(&p);
+}
+
+struct bulk {
+	struct end *end;
+	uint64_t len, rng;
+	bool sends, pauses;
+	ssize_t error;
 };
 
-static struct ends ends_open(int port)
+static uint32_t chance(uint64_t *rng, uint32_t n)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
-	struct timeval limit = { .tv_sec = 2 };
-	int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-	struct ends e;
-
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	assert_false(bind(listener, (struct sockaddr *)&addr, sizeof(addr)) || listen(listener, 1));
-	e.client = socket(AF_INET, SOCK_STREAM, 0);
-	assert_false(connect(e.client, (struct sockaddr *)&addr, sizeof(addr)));
-	e.server = accept(listener, NULL, NULL);
-	assert_true(e.server >= 0);
-	setsockopt(e.client, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(e.server, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	close(listener);
-	return e;
+	*rng = *rng * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (uint32_t)(*rng >> 33) % n;
 }
 
-static void ends_close(const struct ends *e)
+static void *bulk_run(void *arg)
 {
-	close(e->client);
-	close(e->server);
-}
+	struct bulk *b = arg;
+	uint64_t done = 0;
+	ssize_t n = 0;
+	size_t len;
 
-static struct local *open_local(struct prog *prog)
-{
-	char why[LOCAL_WHY_LEN];
-	struct local *local;
-
-	if (local_open(&local, prog->maps, cgroup, why))
-		fail_msg("%s", why);
-	return local;
-}
-
-static struct prog_service service_start(struct prog *prog)
-{
-	return prog_service_add(prog, &(struct service_spec){
-					      .name = "local", .protocol = "tcp", .address = "127.0.0.1:7100", .id = "none", .mode = "local" });
-}
-
-static void talk(const struct ends *e, const char *words)
-{
-	char heard[64];
-
-	assert_int_equal(send(e->client, words, strlen(words), 0), strlen(words));
-	assert_int_equal(recv(e->server, heard, sizeof(heard), 0), strlen(words));
-	assert_memory_equal(heard, words, strlen(words));
-	assert_int_equal(send(e->server, words, strlen(words), 0), strlen(words));
-	assert_int_equal(recv(e->client, heard, sizeof(heard), 0), strlen(words));
-	assert_memory_equal(heard, words, strlen(words));
-}
-
-static struct xsr_local_counters counted(const struct local *local, uint32_t service)
-{
-	struct xsr_local_counters counters;
-
-	assert_int_equal(local_sum(local, service, &counters), 0);
-	return counters;
-}
-
-static void both_ways_of_a_connection_are_joined(void **state)
-{
-	struct prog_service service = service_start(*state);
-	struct local *local = open_local(*state);
-	struct ends e = ends_open(7100);
-	struct xsr_local_counters counters;
-	char byte;
-
-	talk(&e, "hello");
-	talk(&e, "again");
-	counters = counted(local, service.index);
-	assert_int_equal(counters.n[XSR_LOCAL_STAT_ENDS], 2);
-	assert_int_equal(counters.n[XSR_LOCAL_STAT_JOINED], 2);
-	assert_int_equal(counters.n[XSR_LOCAL_STAT_PLAIN], 0);
-	assert_int_equal(counters.n[XSR_LOCAL_STAT_MESSAGES], 4);
-	assert_int_equal(counters.n[XSR_LOCAL_STAT_BYTES], 20);
-	/* The end comes after the last bytes. */
-	assert_int_equal(send(e.client, "x", 1, 0), 1);
-	close(e.client);
-	assert_int_equal(recv(e.server, &byte, 1, 0), 1);
-	assert_int_equal(recv(e.server, &byte, 1, 0), 0);
-	close(e.server);
-	local_close(local);
-}
-
-static void other_connections_stay_with_tcp(void **state)
-{
-	struct prog_service service = service_start(*state);
-	struct local *local = open_local(*state);
-	struct ends e = ends_open(7101);
-
-	talk(&e, "hello");
-	assert_int_equal(counted(local, service.index).n[XSR_LOCAL_STAT_ENDS], 0);
-	assert_int_equal(counted(local, 0).n[XSR_LOCAL_STAT_ENDS], 0);
-	ends_close(&e);
-	local_close(local);
-}
-
-/* Of two ends one was there before the programs were. */
-static void a_connection_that_was_there_before_is_left_alone(void **state)
-{
-	struct prog_service service = service_start(*state);
-	struct ends e = ends_open(7100);
-	struct local *local = open_local(*state);
-
-	talk(&e, "hello");
-	assert_int_equal(counted(local, service.index).n[XSR_LOCAL_STAT_ENDS], 0);
-	ends_close(&e);
-	local_close(local);
-}
-
-static void a_connection_outlives_the_programs(void **state)
-{
-	struct ends e;
-	struct local *local;
-
-	service_start(*state);
-	local = open_local(*state);
-	e = ends_open(7100);
-	talk(&e, "hello");
-	local_close(local);
-	talk(&e, "again");
-	ends_close(&e);
-}
-
-static void *bulk_send(void *arg)
-{
-	static uint8_t bytes[1 << 16];
-	const struct ends *e = arg;
-	size_t sent, n, i;
-
-	for (sent = 0; sent < BULK; sent += n) {
-		n = 1 + sent * 7919 % (sizeof(bytes) - 1);
-		if (n > BULK - sent)
-			n = BULK - sent;
-		for (i = 0; i < n; i++)
-			bytes[i] = (sent + i) % 251;
-		if (send(e->client, bytes, n, MSG_NOSIGNAL) != (ssize_t)n)
+	for (; done < b->len; done += n) {
+		len = 1 + chance(&b->rng, chance(&b->rng, 4) ? 2000 : CHUNK);
+		if (len > b->len - done)
+			len = b->len - done;
+		n = b->sends ? end_send(b->end, len, 0) : end_take(b->end, len, 0);
+		if (n <= 0)
 			break;
+		if (b->pauses && !chance(&b->rng, 2000))
+			pause_ms(1 + chance(&b->rng, 10));
 	}
-	shutdown(e->client, SHUT_WR);
+	b->error = done < b->len ? n ?: -EPIPE : 0;
 	return NULL;
 }
 
-static void every_byte_arrives_in_order(void **state)
+static void a_hundred_megabytes_each_way(void **state)
 {
-	static uint8_t bytes[1 << 16];
-	struct prog_service service = service_start(*state);
-	struct local *local = open_local(*state);
-	struct ends e = ends_open(7100);
-	size_t got = 0, wrong = 0;
-	pthread_t thread;
-	ssize_t n, i;
+	struct world *w = *state;
+	struct bulk b[4];
+	pthread_t threads[4];
+	struct pair p;
+	int i;
 
-	assert_false(pthread_create(&thread, NULL, bulk_send, &e));
-	while ((n = recv(e.server, bytes, sizeof(bytes), 0)) > 0)
-		for (i = 0; i < n; i++, got++)
-			wrong += bytes[i] != got % 251;
-	pthread_join(thread, NULL);
-	assert_int_equal(n, 0);
-	assert_int_equal(got, BULK);
-	assert_int_equal(wrong, 0);
-	assert_int_equal(counted(local, service.index).n[XSR_LOCAL_STAT_BYTES], BULK);
-	ends_close(&e);
-	local_close(local);
+	pair_open(w, &p, AF_INET6);
+	for (i = 0; i < 4; i++) {
+		b[i] = (struct bulk){ i & 1 ? &p.server : &p.client, BULK_LEN, i, i < 2, true, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, bulk_run, &b[i]), 0);
+	}
+	for (i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(b[i].error, 0);
+	}
+	assert_int_equal(past_bytes(w) + counted(w, XSR_STREAM_STAT_TCP_BYTES), 2 * BULK_LEN);
+	assert_true(past_bytes(w) > 1 << 20);
+	print_message("%llu of %llu MB went past TCP\n", (unsigned long long)past_bytes(w) >> 20, 2 * BULK_LEN >> 20);
+	pair_close(&p);
+}
+
+/* Each side: what it was sent, then the end. */
+static void half_closes_come_after_the_bytes(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+	size_t len;
+
+	for (len = 100; len < CHUNK; len *= 5) {
+		pair_open(w, &p, AF_INET);
+		talk(&p, 2, 10);
+		send_until_full(&p.client, len, 40000);
+		shutdown(p.client.fd, SHUT_WR);
+		pause_ms(10);
+		take_all(&p.server, p.client.sent - p.server.taken);
+		assert_int_equal(end_take(&p.server, 1, 0), 0);
+		send_until_full(&p.server, len, 1 << 20);
+		shutdown(p.server.fd, SHUT_WR);
+		take_all(&p.client, p.server.sent - p.client.taken);
+		assert_int_equal(end_take(&p.client, 1, 0), 0);
+		pair_close(&p);
+	}
+}
+
+static void after_a_shutdown_nothing_more_is_sent(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+
+	pair_open(w, &p, AF_INET);
+	talk(&p, 3, 100);
+	shutdown(p.client.fd, SHUT_WR);
+	assert_int_equal(end_send(&p.client, 100, 0), -EPIPE);
+	assert_int_equal(end_take(&p.server, 1, 0), 0);
+	pair_close(&p);
+}
+
+static void bytes_under_way_arrive_though_the_sender_closes(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+	size_t len;
+
+	for (len = 100; len < CHUNK; len *= 5) {
+		pair_open(w, &p, AF_INET);
+		talk(&p, 2, 10);
+		send_until_full(&p.client, len, 1 << 20);
+		close(p.client.fd);
+		pause_ms(10);
+		take_all(&p.server, p.client.sent - p.server.taken);
+		assert_int_equal(end_take(&p.server, 1, 0), 0);
+		close(p.server.fd);
+	}
+}
+
+/* As of TCP: soon, and as an error. */
+static void a_writer_learns_that_the_reader_is_gone(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+	ssize_t n = 0;
+	int i;
+
+	pair_open(w, &p, AF_INET);
+	talk(&p, 3, 100);
+	assert_int_equal(end_send(&p.client, 5000, 0), 5000);
+	close(p.server.fd);
+	for (i = 0; i < 100 && n >= 0; i++) {
+		n = end_send(&p.client, 100, 0);
+		pause_ms(1);
+	}
+	assert_true(n == -EPIPE || n == -ECONNRESET);
+	close(p.client.fd);
+}
+
+static void *take_one(void *arg)
+{
+	struct end *e = arg;
+
+	return (void *)end_take(e, 1000, MSG_WAITALL);
+}
+
+/* It waits where what comes past TCP would not be seen. */
+static void a_reader_that_waits_for_the_whole_gets_it(void **state)
+{
+	struct world *w = *state;
+	pthread_t thread;
+	struct pair p;
+	void *n;
+	int i, round;
+
+	pair_open(w, &p, AF_INET);
+	for (round = 0; round < 3; round++) {
+		assert_int_equal(pthread_create(&thread, NULL, take_one, &p.server), 0);
+		for (i = 0; i < 10; i++) {
+			pause_ms(20);
+			assert_int_equal(end_send(&p.client, 100, 0), 100);
+		}
+		pthread_join(thread, &n);
+		assert_int_equal((ssize_t)n, 1000);
+	}
+	assert_int_equal(past_bytes(w), 0);
+	pair_close(&p);
+}
+
+static void a_reader_with_a_low_water_mark_is_written_to_by_tcp(void **state)
+{
+	struct world *w = *state;
+	int mark = 50;
+	struct pair p;
+
+	pair_open(w, &p, AF_INET);
+	setsockopt(p.server.fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+	talk(&p, 10, 100);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_REQUEST_BYTES), 0);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_REPLY_BYTES), 900);
+	pair_close(&p);
+}
+
+/* Nothing is lost, and from then on TCP has it. */
+static void what_was_joined_goes_on_when_joining_ends(void **state)
+{
+	struct world *w = *state;
+	uint64_t waiting;
+	struct pair p;
+
+	pair_open(w, &p, AF_INET);
+	talk(&p, 3, 100);
+	waiting = send_until_full(&p.client, 1000, 30000);
+	assert_true(past_bytes(w) >= waiting);
+	join_end(w);
+	assert_int_equal(end_send(&p.client, 1000, 0), 1000);
+	take_all(&p.server, waiting + 1000);
+	talk(&p, 1000, 100);
+	send_until_full(&p.client, 1000, FULL_MAX);
+	take_all(&p.server, p.client.sent - p.server.taken);
+	pair_close(&p);
+}
+
+/* Joins in a process of its own, which says when it does, and dies when it is told to. */
+static pid_t joiner_start(struct world *w)
+{
+	int said[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(said), 0);
+	pid = fork();
+	if (!pid) {
+		join_begin(w);
+		if (write(said[1], "1", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(said[1]);
+	assert_int_equal(read(said[0], &c, 1), 1);
+	close(said[0]);
+	return pid;
+}
+
+static void nothing_is_lost_when_who_joined_is_killed(void **state)
+{
+	struct world *w = *state;
+	struct pair p, later;
+	pid_t pid;
+
+	join_end(w);
+	pid = joiner_start(w);
+	pair_open(w, &p, AF_INET);
+	talk(&p, 3, 100);
+	send_until_full(&p.client, 1000, 30000);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	pause_ms(300); /* the kernel frees what is no longer needed */
+	take_all(&p.server, p.client.sent - p.server.taken);
+	talk(&p, 1000, 100);
+	send_until_full(&p.client, 1000, FULL_MAX);
+	take_all(&p.server, p.client.sent - p.server.taken);
+	pair_open(w, &later, AF_INET);
+	talk(&later, 10, 100);
+	pair_close(&later);
+	pair_close(&p);
+}
+
+static void connections_of_before_are_left_alone(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+
+	join_end(w);
+	pair_open(w, &p, AF_INET);
+	talk(&p, 3, 100);
+	join_begin(w);
+	talk(&p, 100, 100);
+	assert_int_equal(past_bytes(w), 0);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_TCP_BYTES), 0);
+	pair_close(&p);
+}
+
+/* The client is of the cgroup above. */
+static void one_end_alone_goes_by_tcp(void **state)
+{
+	struct world *w = *state;
+	struct pair p;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid) {
+		if (!file_write(w->home, "cgroup.procs", "0"))
+			_exit(1);
+		end_set(&p.client, client_open(AF_INET), 0);
+		while (end_take(&p.client, 100, 0) > 0 && end_send(&p.client, 100, 0) > 0)
+			;
+		_exit(0);
+	}
+	end_set(&p.server, accept(w->listener, NULL, NULL), 0xff);
+	while (p.server.sent < 10000) {
+		assert_int_equal(end_send(&p.server, 100, 0), 100);
+		take_all(&p.server, 100);
+	}
+	close(p.server.fd);
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(past_bytes(w), 0);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_JOINED), 0);
+	assert_int_equal(counted(w, XSR_STREAM_STAT_NOT_JOINED), 1);
+}
+
+static void two_who_join_the_same_do_no_harm(void **state)
+{
+	struct world *w = *state;
+	struct world other = *w;
+	struct pair p;
+
+	join_begin(&other);
+	pair_open(w, &p, AF_INET);
+	talk(&p, 100, 100);
+	send_until_full(&p.client, 1000, FULL_MAX);
+	take_all(&p.server, p.client.sent - p.server.taken);
+	pair_close(&p);
+	join_end(&other);
+}
+
+static void what_is_no_cgroup_is_refused(void **state)
+{
+	struct world *w = *state;
+	char why[LOCAL_WHY_LEN];
+
+	assert_int_equal(local_attach(w->local, "/nosuch", why), -ENOENT);
+	assert_non_null(strstr(why, "/nosuch"));
+	assert_int_equal(local_attach(w->local, "/tmp", why), -ENOTDIR);
+	assert_non_null(strstr(why, "cgroup v2"));
+	assert_true(local_is_attached(w->local, w->cgroup));
+	assert_false(local_is_attached(w->local, w->home));
+	assert_int_equal(local_attach(w->local, w->home, why), 0);
+	assert_true(local_is_attached(w->local, w->home));
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		prog_test(both_ways_of_a_connection_are_joined),
-		prog_test(other_connections_stay_with_tcp),
-		prog_test(a_connection_that_was_there_before_is_left_alone),
-		prog_test(a_connection_outlives_the_programs),
-		prog_test(every_byte_arrives_in_order),
-	};
-	char root[256];
-	int ret;
+	struct world world = {};
+	int failed;
 
-	if (!cgroup_make(root)) {
-		printf("there is no cgroup of version 2 to attach to\n");
+#define TEST(name) { #name, name, setup, teardown, &world }
+	const struct CMUnitTest tests[] = {
+		TEST(bytes_go_past_tcp_both_ways),
+		TEST(a_client_of_ipv4_meets_a_server_of_both),
+		TEST(a_reader_that_stops_stops_the_writer),
+		TEST(order_is_kept_when_the_way_changes),
+		TEST(a_hundred_megabytes_each_way),
+		TEST(half_closes_come_after_the_bytes),
+		TEST(after_a_shutdown_nothing_more_is_sent),
+		TEST(bytes_under_way_arrive_though_the_sender_closes),
+		TEST(a_writer_learns_that_the_reader_is_gone),
+		TEST(a_reader_that_waits_for_the_whole_gets_it),
+		TEST(a_reader_with_a_low_water_mark_is_written_to_by_tcp),
+		TEST(what_was_joined_goes_on_when_joining_ends),
+		TEST(nothing_is_lost_when_who_joined_is_killed),
+		TEST(connections_of_before_are_left_alone),
+		TEST(one_end_alone_goes_by_tcp),
+		TEST(two_who_join_the_same_do_no_harm),
+		TEST(what_is_no_cgroup_is_refused),
+	};
+#undef TEST
+
+	if (!world_make(&world))
 		return 77;
-	}
-	ret = prog_run_tests(tests);
-	if (cgroup_enter(root))
-		rmdir(cgroup);
-	return ret;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	world_remove(&world);
+	return failed;
 }
