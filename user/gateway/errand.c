@@ -88,6 +88,8 @@ static void errand_begin(struct errand *e)
 		return;
 	if (!link_is_up(s->link) || s->link_epoch != s->link->epoch)
 		errand_passed(e, false);
+	else if (!s->flow && !express_is_clear(s))
+		return;
 	else if (!link_barrier(s->link, e))
 		e->link = s->link;
 }

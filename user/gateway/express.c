@@ -12,6 +12,7 @@
 #include "sockmap.h"
 
 #define NS_PER_MS 1000000ULL
+#define SETTLE_MS 2   /* in which the programs that did not see the flow yet have ended */
 #define BACKLOG_LOW 4 /* times less than the high mark */
 
 /* --- what the kernel does not decide --- */
@@ -112,6 +113,7 @@ void express_begin(struct stream_session *s)
 	/* From here on the lane gets no more of its frames than are under way now. */
 	s->settle_client = sockmap_laned(client);
 	s->settle_link = sockmap_laned(link);
+	s->settle_ns = g->now_ns + SETTLE_MS * NS_PER_MS;
 	s->n_releases = 0;
 	memset(&s->seen, 0, sizeof(s->seen));
 	s->is_settling = true;
@@ -130,7 +132,7 @@ static void settle(struct gateway *g)
 
 	for (s = TAILQ_FIRST(&g->settling); s; s = next) {
 		next = TAILQ_NEXT(s, in_settling);
-		if (sockmap_lane_taken(sockmap_flow_client(s->flow)) < s->settle_client ||
+		if (g->now_ns < s->settle_ns || sockmap_lane_taken(sockmap_flow_client(s->flow)) < s->settle_client ||
 		    sockmap_lane_taken(sockmap_flow_link(s->flow)) < s->settle_link)
 			continue;
 		settled(g, s);
@@ -181,8 +183,22 @@ void express_end(struct stream_session *s)
 	express_note(s);
 	if (s->is_settling)
 		settled(s->gateway, s);
+	sockmap_flow_lose(s->flow); /* what was to go on by now is counted */
+	s->sent_link = s->link;
+	s->sent_epoch = s->link_epoch;
+	s->sent_mark = sockmap_flow_link(s->flow) ? sockmap_redirected(sockmap_flow_link(s->flow)) : 0;
 	sockmap_flow_remove(s->flow);
 	s->flow = NULL;
+}
+
+bool express_is_clear(struct stream_session *s)
+{
+	struct sockmap_socket *link = socket_of_link(s->link);
+
+	if (link && s->sent_link == s->link && s->sent_epoch == s->link->epoch && sockmap_written(link) < s->sent_mark)
+		return false;
+	s->sent_link = NULL;
+	return true;
 }
 
 int express_hold(struct stream_session *s)

@@ -32,6 +32,9 @@ void express_begin(struct stream_session *session);
 /* The session's frames come here again. What the kernel held of it is dropped: who asked it sends it again after the next HELLO. */
 void express_end(struct stream_session *session);
 
+/* Whether all its requests that the kernel passed on have been written to the link: what is sent there now comes behind them. */
+bool express_is_clear(struct stream_session *session);
+
 /* Requests stop; express_drained errands go on when all before is written to the link. -EAGAIN: not now. */
 int express_hold(struct stream_session *session);
 

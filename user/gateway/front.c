@@ -295,11 +295,19 @@ static int greet_later(struct front *c, struct stream_session *s)
 	return hello_wait(c, id, on);
 }
 
+/* At the next tick. */
+static int hello_later(struct front *c, uint64_t id)
+{
+	int ret = hello_wait(c, id, NULL);
+
+	c->conn.until_tick = ret == -EAGAIN;
+	return ret;
+}
+
 /* The session is this worker's: its backend says how far it came. */
 static int session_greet(struct front *c, struct stream_session *s, uint64_t seq)
 {
 	struct gateway *g = c->conn.gateway;
-
 	bool may = session_route(g, s);
 
 	if (!may || !session_link(g, s)) {
@@ -309,6 +317,8 @@ static int session_greet(struct front *c, struct stream_session *s, uint64_t seq
 		return 0;
 	}
 	express_end(s);
+	if (!express_is_clear(s))
+		return hello_later(c, s->id);
 	s->link_epoch = 0;
 	if (link_introduce(s, seq))
 		return greet_later(c, s);
@@ -426,7 +436,7 @@ static int hello_take(struct front *c, const struct tcp_frame *frame)
 	if (!front_may_have(s, c->accepted_ns))
 		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
 	if (s->state == STREAM_WANTED || s->is_held)
-		return s->client == c ? hello_wait(c, id, NULL) : (ack_send(c, s, id, XSR_HELLO_BUSY, 0), 0);
+		return s->client == c ? hello_wait(c, id, NULL) : hello_later(c, id);
 	return session_greet(c, s, seq);
 }
 

@@ -138,12 +138,13 @@ static bool group_takes(const struct asked_group *group, uint64_t now_ns, uint64
 void stream_session_asked(struct stream_sessions *sessions, struct stream_session *s, uint64_t seq, uint64_t now_ns,
 			  uint64_t deadline_ns)
 {
-	struct asked_group *last = s->n_groups ? &s->groups[s->n_groups - 1] : NULL;
+	struct asked_group *last;
 
 	s->last_ns = now_ns;
 	if (seq < s->asked) /* sent again, or a client that begins anew */
 		groups_drop(sessions, s, UINT64_MAX);
 	s->asked = seq;
+	last = s->n_groups ? &s->groups[s->n_groups - 1] : NULL;
 	if (last && (s->n_groups == ASKED_GROUPS || group_takes(last, now_ns, deadline_ns))) {
 		last->seq = s->asked;
 		last->last_ns = now_ns;

@@ -138,7 +138,8 @@ static inline bool sockmap_drained(struct sockmap_socket *s)
 {
 	return sockmap_backlog(s) == 0;
 }
-uint64_t sockmap_redirected(const struct sockmap_socket *s); /* bytes to it, ever */
+uint64_t sockmap_redirected(const struct sockmap_socket *s); /* bytes to it, ever; counted before they are queued */
+uint64_t sockmap_written(struct sockmap_socket *s);	     /* those of them that were written to it */
 uint64_t sockmap_received(const struct sockmap_socket *s);   /* bytes from it that were passed on or read here */
 
 /*
