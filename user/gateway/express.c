@@ -2,6 +2,7 @@
 #include "express.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -53,8 +54,10 @@ static const struct sockmap_events events = { .frame = on_frame, .drained = on_d
 
 static void lane_ready(struct watched *watched, uint32_t what)
 {
-	(void)watched; /* express_turn() takes it */
+	struct gateway *g = (struct gateway *)((char *)watched - offsetof(struct gateway, lane));
+
 	(void)what;
+	g->lane_is_ready = true;
 }
 
 int express_open(struct gateway *g, char why[XSR_WHY_LEN])
@@ -144,8 +147,9 @@ static void settle(struct gateway *g)
 
 void express_turn(struct gateway *g)
 {
-	if (!g->sockmap)
+	if (!g->lane_is_ready && !express_busy(g))
 		return;
+	g->lane_is_ready = false;
 	sockmap_poll(g->sockmap);
 	settle(g);
 }

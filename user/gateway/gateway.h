@@ -77,6 +77,7 @@ struct gateway {
 	uint64_t gauges[XSR_SERVICES_MAX][XSR_STREAM_STAT_ACCEPTED]; /* those counters that are no totals */
 	struct sockmap *sockmap;	 /* its share of the kernel's way; NULL = none */
 	struct watched lane;		 /* what the kernel did not decide */
+	bool lane_is_ready;
 	struct stream_list settling;	 /* see express.h */
 	unsigned int n_ticks;
 	struct post post;
