@@ -13,6 +13,8 @@
 
 #define CONNS_DEFAULT 32768
 #define FLOWS_DEFAULT 65536
+#define BREATH_NS 100000000ULL
+#define BREATH_LEN_MAX 4096
 #define MOVED_TRIES 8 /* a session's target changes once in milliseconds, the program runs for a microsecond */
 
 /* The kernel's own, by name: where in its segment a message begins. */
@@ -467,6 +469,24 @@ static __always_inline __u32 header_len(struct __sk_buff *skb)
 }
 
 /*
+ * The longer the sender hears nothing, the longer it waits before it tries again. So that it goes on soon when it may, a small segment passes now
+ * and then: after a tenth of a second, and then at intervals that grow as the stop does.
+ */
+static __always_inline bool breathes(struct xsr_conn *from, __u32 len)
+{
+	__u64 now = bpf_ktime_get_ns(), stopped = from->stopped_ns;
+
+	if (!stopped) {
+		from->stopped_ns = from->let_in_ns = now;
+		return false;
+	}
+	if (len > BREATH_LEN_MAX || now - from->let_in_ns < BREATH_NS || now - from->let_in_ns < (now - stopped) / 4)
+		return false;
+	from->let_in_ns = now;
+	return true;
+}
+
+/*
  * Before TCP sees a segment of a source that is stopped: if it has bytes it is dropped, so that its sender keeps it and sends it again, as if it
  * was lost on the way. What has none, acknowledgements and a bare FIN, passes.
  */
@@ -476,9 +496,16 @@ int xsr_let_in(struct __sk_buff *skb)
 	__u32 number;
 	struct xsr_conn *from = conn_find(skb, &number);
 
-	if (!from || from->kind == XSR_CONN_LANE || !source_is_stopped(from))
+	if (!from || from->kind == XSR_CONN_LANE)
 		return skb->len;
-	return skb->len > header_len(skb) ? 0 : skb->len;
+	if (!source_is_stopped(from)) {
+		if (from->stopped_ns)
+			from->stopped_ns = 0;
+		return skb->len;
+	}
+	if (skb->len <= header_len(skb) || breathes(from, skb->len))
+		return skb->len;
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

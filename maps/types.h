@@ -417,7 +417,9 @@ struct xsr_conn {
 	__u64 written;	   /* bytes of those redirected that the kernel has written to it; as last seen, by the router or a program */
 	__u32 run_avg;	   /* about how many bytes go to it at a time, */
 	__u32 run_cost;	   /* and how many more bytes of memory they take while they wait */
-	__u64 pad[3];
+	__u64 stopped_ns;  /* since when what it sends is not let in; 0 = it is */
+	__u64 let_in_ns;   /* when a segment was, all the same */
+	__u64 pad;
 	/* As a source. Its socket's lock is held: one CPU at a time. */
 	__u64 passed;	   /* bytes of it that were judged */
 	__u64 laned;	   /* those of them that took the slow lane */

@@ -4,6 +4,7 @@
 
 #define N_LINKS 2
 #define N_IDS 32
+#define LATE_MS 30000 /* a sender that was stopped may wait for its own timer */
 
 static struct router router;
 static uint64_t seqs[SESSIONS_MAX];
@@ -104,12 +105,12 @@ static void sessions_move_in_order(uint32_t payload_max, uint32_t cut_max, uint3
 		release_read();
 	}
 	pthread_join(sender.thread, NULL);
-	for (sum = 0; now_ms() - start < 6000 && sum < sender.sent_frames;) {
+	for (sum = 0; now_ms() - start < LATE_MS && sum < sender.sent_frames;) {
 		router_turn(&router, 1);
 		release_read();
 		sum = receivers[0].frames + receivers[1].frames;
 	}
-	while (router.n_released < n_moves && now_ms() - start < 6000)
+	while (router.n_released < n_moves && now_ms() - start < LATE_MS)
 		router_turn(&router, 1);
 	sockmap_stats(router.sm, &stats);
 	print_message("%u moves, %llu frames, held up to %llu, lane %llu, slowed %llu, stopped %llu\n", n_moves,

@@ -8,7 +8,7 @@
 #include "mix.h"
 #include "sockmap_parts.h"
 
-#define FLIPS_SLOW 4 /* tries after which a source that is slowed and still sends is stopped */
+#define FLIPS_SLOW 16 /* tries after which a source that is slowed and still sends is stopped */
 
 _Static_assert((int)SOCKMAP_REQUESTS == (int)XSR_WAY_REQUESTS && (int)SOCKMAP_REPLIES == (int)XSR_WAY_REPLIES, "the same ways");
 
@@ -517,18 +517,24 @@ static bool held_is_stale(struct sockmap_flow *flow, enum sockmap_way way)
 	return true;
 }
 
+/* While it is released they go to the end of what is to be sent, each behind the other: a queue of its own takes a chunk at least. */
 static bool held_keep(struct sockmap_flow *flow, struct flow_way *w, const struct sockmap_frame *frame)
 {
 	struct sockmap *sm = flow->sm;
 
+	if (w->phase == WAY_RELEASING) {
+		if (!chunk_append(sm->pool, &w->target->pending, frame->data, frame->len))
+			return false;
+		w->target->submitted += frame->len;
+		socket_ready(w->target);
+		return true;
+	}
 	if (!chunk_append(sm->pool, &w->held, frame->data, frame->len))
 		return false;
 	w->n_waiting++;
 	sm->n_held++;
 	if (sm->n_held > sm->stats.held_max)
 		sm->stats.held_max = sm->n_held;
-	if (w->phase == WAY_RELEASING)
-		held_submit(sm, w);
 	return true;
 }
 
