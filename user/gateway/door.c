@@ -16,6 +16,7 @@
 #include "stream.h"
 
 #define ACCEPT_MAX 64 /* at a time */
+#define SILENCE_NS 10000000000ULL
 
 struct door {
 	struct watched watched; /* first */
@@ -25,6 +26,7 @@ struct door {
 	enum xsr_stream_mode mode;  /* active */
 	int fd;
 	bool is_paused;
+	uint64_t silent_ns; /* until when it does not say so again */
 };
 
 static void say(const struct gateway *g, const char *sentence)
@@ -46,7 +48,10 @@ static void accept_pause(struct door *d, int error)
 
 	snprintf(sentence, sizeof(sentence), "service '%s': cannot accept connections: %s; they wait", d->service.name,
 		 strerror(error));
-	say(d->gateway, sentence);
+	if (d->gateway->now_ns >= d->silent_ns) {
+		say(d->gateway, sentence);
+		d->silent_ns = d->gateway->now_ns + SILENCE_NS;
+	}
 	d->is_paused = true;
 	watch(d, EPOLL_CTL_MOD, 0);
 }

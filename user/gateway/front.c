@@ -486,6 +486,7 @@ static int request_wait(struct front *c, struct stream_session *s, const struct 
 {
 	if (c->conn.socket)
 		return request_refuse(c, s, frame, XSR_ERROR_OVERFLOW);
+	count(c, XSR_STREAM_STAT_STALLS);
 	return conn_wait(&c->conn, on);
 }
 
@@ -497,7 +498,7 @@ static int request_pass(struct front *c, const struct tcp_frame *frame)
 
 	if (!s)
 		return stray_refuse(c, frame);
-	if (seq <= s->erred) /* sent again, although it was given up: it is asked anew */
+	if (seq && seq <= s->erred) /* sent again, although it was given up: it is asked anew */
 		s->erred = seq - 1;
 	if (s->is_held || s->state == STREAM_GREETED)
 		return request_wait(c, s, frame, NULL);
@@ -506,8 +507,12 @@ static int request_pass(struct front *c, const struct tcp_frame *frame)
 		return request_refuse(c, s, frame, XSR_ERROR_NO_BACKEND);
 	if (link_introduce(s, s->answered))
 		return request_wait(c, s, frame, &link->conn->conn);
-	if (conn_forward(&c->conn, frame, &link->conn->conn))
-		return c->conn.socket ? request_refuse(c, s, frame, XSR_ERROR_OVERFLOW) : -EAGAIN;
+	if (conn_forward(&c->conn, frame, &link->conn->conn)) {
+		if (c->conn.socket)
+			return request_refuse(c, s, frame, XSR_ERROR_OVERFLOW);
+		count(c, XSR_STREAM_STAT_STALLS);
+		return -EAGAIN;
+	}
 	request_note(c, s, seq, frame->len);
 	express_begin(s);
 	return 0;

@@ -15,6 +15,7 @@
 
 #define NS_PER_MS 1000000ULL
 #define RETRY_MIN_MS 100
+#define STABLE_MS 1000 /* who is lost sooner is tried again after a longer pause, as who cannot be reached */
 #define PINGS_MAX 2
 #define CHOKE_MS 1000 /* a client that takes nothing for so long holds up the others no more */
 #define CHOKE_SCARCE_MS 100 /* the same, while memory is scarce */
@@ -151,7 +152,6 @@ static void link_up(struct link *l)
 {
 	state_set(l, LINK_UP);
 	l->epoch++;
-	l->retry_ms = RETRY_MIN_MS;
 	count(l, XSR_STREAM_STAT_BACKEND_CONNECTED);
 	gateway_gauge(l->gateway, l->service, XSR_STREAM_STAT_BACKENDS, 1);
 }
@@ -246,9 +246,11 @@ static int reply_pass(struct link *l, const struct tcp_frame *frame)
 	if (ret && l->conn->conn.socket)
 		return reply_choke(l, s, frame, seq);
 	if (ret) {
+		count(l, XSR_STREAM_STAT_STALLS);
 		choke(l);
 		return ret;
 	}
+	s->client->conn.active_ns = l->gateway->now_ns;
 	stream_session_answered(l->gateway->sessions, s, seq);
 	count(l, XSR_STREAM_STAT_REPLIES);
 	*gateway_counter(l->gateway, l->service, XSR_STREAM_STAT_REPLY_BYTES) += frame->len;
@@ -356,6 +358,8 @@ static void link_ended(struct conn *conn)
 
 	if (was_up)
 		gateway_gauge(l->gateway, l->service, XSR_STREAM_STAT_BACKENDS, -1);
+	if (was_up && ms_since(l, l->state_ns) >= STABLE_MS)
+		l->retry_ms = RETRY_MIN_MS;
 	count(l, was_up ? XSR_STREAM_STAT_BACKEND_LOST : XSR_STREAM_STAT_BACKEND_FAILED);
 	if (!l->is_closing && (was_up || l->retry_ms == RETRY_MIN_MS))
 		say(l, was_up ? "lost" : "cannot be reached", text_of_end(conn));
