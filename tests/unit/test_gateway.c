@@ -905,6 +905,7 @@ static void clients_wait_for_a_backend_that_does_not_read(void **state)
 	for (i = 0; i < n_clients; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, pusher_main, &pushers[i]), 0);
 	usleep(300000);
+	assert_true(world_stat(XSR_STREAM_STAT_STALLS) > 0);
 	{
 		uint64_t stood = world_stat(XSR_STREAM_STAT_REQUESTS);
 
@@ -1147,6 +1148,30 @@ static void backend_that_is_down_is_not_tried_without_a_pause(void **state)
 	fd_close(&W.backends[1].links[0]);
 	usleep(1500000); /* after 100, 200, 400, 400 .. ms */
 	assert_in_range(world_stat(XSR_STREAM_STAT_BACKEND_FAILED), 3, 5);
+}
+
+static void backend_that_greets_and_goes_is_not_tried_without_a_pause(void **state)
+{
+	uint64_t end_ms;
+	unsigned int n;
+	struct pollfd p;
+	int fd;
+
+	(void)state;
+	world_start();
+	fd_close(&W.backends[1].links[0]);
+	p = (struct pollfd){ .fd = W.backends[1].listener, .events = POLLIN };
+	end_ms = now_ms() + 1500;
+	for (n = 0; now_ms() < end_ms; n++) {
+		if (poll(&p, 1, 300) != 1)
+			continue;
+		fd = peer_accept(p.fd);
+		peer_expect(fd, XSR_FRAME_HELLO, 0, 0);
+		peer_ack(fd, 0, 0, XSR_HELLO_OK);
+		world_wait_stat(XSR_STREAM_STAT_BACKENDS, 1);
+		close(fd);
+	}
+	assert_in_range(world_stat(XSR_STREAM_STAT_BACKEND_LOST), 3, 7);
 }
 
 /* --- moves --- */
@@ -1402,6 +1427,7 @@ int main(int argc, char **argv)
 		test(backend_lost_during_the_handshake_is_told_to_the_client),
 		test(backend_that_breaks_the_protocol_is_left_and_tried_again),
 		test(backend_that_is_down_is_not_tried_without_a_pause),
+		test(backend_that_greets_and_goes_is_not_tried_without_a_pause),
 		test(moved_session_waits_for_its_old_backend),
 		test(move_whose_route_is_not_stored_changes_nothing),
 		test(move_from_a_backend_that_is_lost_meanwhile_goes_on),
