@@ -22,7 +22,6 @@
 #define HALF_FRAME_MS 60000
 #define RUN_MAX (64u << 10)
 #define REST_NS 100000000ULL /* longer than any run of a program */
-#define END_WAIT_NS 100000000ULL /* in which the kernel passes on what came before an end */
 
 uint64_t sockmap_now_ns(void)
 {
@@ -81,6 +80,12 @@ static int option_set(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) ? -errno : 0;
 }
 
+/* What came before was not seen by any program; this makes the kernel look. */
+int socket_kick(struct sockmap_socket *s)
+{
+	return option_set(s->view.fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+}
+
 /* The kernel holds a frame that is not whole yet in the receive buffer, with what memory it takes there. */
 static int rcvbuf_set(struct sockmap_socket *s, uint32_t frame_max)
 {
@@ -106,21 +111,6 @@ static int timeout_set(const struct sockmap_socket *s)
 	return setsockopt(s->view.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) ? -errno : 0;
 }
 
-/* The kernel counts a FIN that came as a byte. */
-static unsigned int fin_counts(uint8_t state)
-{
-	switch (state) {
-	case BPF_TCP_CLOSE_WAIT:
-	case BPF_TCP_LAST_ACK:
-	case BPF_TCP_CLOSING:
-	case BPF_TCP_TIME_WAIT:
-	case BPF_TCP_CLOSE: /* without an error: both sides have finished */
-		return 1;
-	default:
-		return 0;
-	}
-}
-
 static int counters_begin(struct sockmap_socket *s)
 {
 	uint8_t state;
@@ -130,7 +120,7 @@ static int counters_begin(struct sockmap_socket *s)
 		return ret;
 	if (ioctl(s->view.fd, SIOCINQ, &unread))
 		return -errno;
-	s->received_before -= unread + fin_counts(state);
+	s->received_before -= unread + socket_fin_counts(state);
 	return 0;
 }
 
@@ -232,8 +222,7 @@ int sockmap_start(struct sockmap_socket *s)
 	if (ret)
 		return ret;
 	s->started = true;
-	/* What came before was not seen by any program; this makes the kernel look. */
-	return option_set(s->view.fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+	return socket_kick(s);
 }
 
 void sockmap_remove(struct sockmap_socket *s)
@@ -264,78 +253,7 @@ const struct sockmap_view *sockmap_view(const struct sockmap_socket *s)
 	return &s->view;
 }
 
-/* --- how a connection ends --- */
-
-static enum sockmap_end end_of_error(int error, bool half)
-{
-	switch (error) {
-	case 0:
-	case EPIPE: /* what is written has nowhere to go; the other way may still be whole */
-		return SOCKMAP_END_NONE;
-	case EMSGSIZE:
-		return SOCKMAP_END_BAD_LEN;
-	case ETIMEDOUT:
-		return half ? SOCKMAP_END_LATE : SOCKMAP_END_RESET;
-	default:
-		return SOCKMAP_END_RESET;
-	}
-}
-
-static enum sockmap_end end_of_frames(const struct xsr_conn *conn)
-{
-	switch (conn->error) {
-	case XSR_CONN_BAD_LEN:
-		return SOCKMAP_END_BAD_LEN;
-	case XSR_CONN_BAD_VERSION:
-		return SOCKMAP_END_BAD_VERSION;
-	case XSR_CONN_BAD_TYPE:
-		return SOCKMAP_END_BAD_TYPE;
-	default:
-		return conn->lost ? SOCKMAP_END_RESET : SOCKMAP_END_NONE;
-	}
-}
-
-/* It will send no more: did all that it sent go on? */
-static enum sockmap_end end_of_fin(struct sockmap_socket *s, uint64_t received)
-{
-	uint64_t passed = counter_load(&conn_of(s)->passed), now = sockmap_now_ns();
-
-	if (passed >= received)
-		return SOCKMAP_END_FIN;
-	if (!s->end_ns || passed != s->end_passed) {
-		s->end_ns = now;
-		s->end_passed = passed;
-		option_set(s->view.fd, SOL_SOCKET, SO_RCVLOWAT, 1);
-	}
-	return now - s->end_ns < END_WAIT_NS || s->n_brakes ? SOCKMAP_END_UNREAD : SOCKMAP_END_HALF_FRAME;
-}
-
-static enum sockmap_end end_look(struct sockmap_socket *s)
-{
-	enum sockmap_end end = end_of_frames(conn_of(s));
-	uint64_t written, received;
-	socklen_t size = sizeof(int);
-	uint8_t state;
-	int error = 0;
-
-	if (end)
-		return end;
-	if (socket_info(s, &written, &received, &state) || getsockopt(s->view.fd, SOL_SOCKET, SO_ERROR, &error, &size))
-		return SOCKMAP_END_RESET;
-	received -= s->received_before + fin_counts(state);
-	end = end_of_error(error, counter_load(&conn_of(s)->passed) < received);
-	if (end)
-		return end;
-	return fin_counts(state) ? end_of_fin(s, received) : SOCKMAP_END_NONE;
-}
-
-/* The kernel tells an error once. */
-enum sockmap_end sockmap_end(struct sockmap_socket *s)
-{
-	if (s->end == SOCKMAP_END_NONE || s->end == SOCKMAP_END_FIN || s->end == SOCKMAP_END_UNREAD)
-		s->end = end_look(s);
-	return s->end;
-}
+/* --- what is known of it --- */
 
 uint64_t sockmap_redirected(const struct sockmap_socket *s)
 {

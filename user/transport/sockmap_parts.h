@@ -181,7 +181,11 @@ void lane_forget(struct sockmap *sm, struct sockmap_socket *s); /* it is being r
 
 /* sockmap.c */
 int socket_open(struct sockmap *sm, struct sockmap_socket *s, int fd, uint32_t frame_max);
+int socket_kick(struct sockmap_socket *s); /* bytes that no program saw are looked at. 0 or -errno */
 struct sockmap_socket *sockmap_by_conn(struct sockmap *sm, uint32_t conn); /* or NULL */
+
+/* sockmap_end.c: what to take off the bytes that came, in this state of TCP: the kernel counts a FIN as one. */
+unsigned int socket_fin_counts(uint8_t state);
 
 /* sockmap_pace.c: how far what was redirected is written, and who is slowed for it. */
 void socket_told(uint32_t conn, void *sm);
@@ -192,13 +196,25 @@ void socket_refresh(struct sockmap_socket *s);
 void brake_set(struct brake *brake, struct sockmap_socket *source, enum brake_level level);
 void pace_poll(struct sockmap *sm);
 
-/* sockmap_flow.c */
+/* sockmap_flow.c: the table of sessions, and their entries in the kernel's. */
 int flows_open(struct sockmap *sm);
 void flows_close(struct sockmap *sm);
+struct sockmap_flow **flow_place(struct sockmap *sm, uint32_t service, uint64_t id); /* where it stands, or would; also one that is removed */
+void flow_free(struct sockmap_flow *flow);
+void flow_detach(struct sockmap_flow *flow, struct sockmap_socket *s); /* the connection is being removed */
+void flow_client_set(struct sockmap_flow *flow, struct sockmap_socket *client);
+void flow_link_set(struct sockmap_flow *flow, struct sockmap_socket *link);
+void flow_brake(struct sockmap_flow *flow); /* its sources, as its targets are full */
+void flow_moving_set(struct sockmap_flow *flow, bool moving);
+void flow_held_drop(struct sockmap_flow *flow, enum sockmap_way way);
+struct xsr_flow_counts *way_counts(const struct sockmap_flow *flow, enum sockmap_way way);
+struct sockmap_socket *way_source(const struct sockmap_flow *flow, enum sockmap_way way);
+/* Every run of the program after this sees all of the entry; a flip that is on its way is of no more effect. 0 or -errno. */
+int way_set(struct sockmap_flow *flow, enum sockmap_way way);
+
+/* sockmap_move.c: moves in order. */
 bool flow_held(struct sockmap *sm, struct sockmap_socket *from, const struct sockmap_frame *frame); /* false: no memory now */
 void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped);
 void flows_poll(struct sockmap *sm);
-void flow_brake(struct sockmap_flow *flow); /* its sources, as its targets are full */
-void flow_detach(struct sockmap_flow *flow, struct sockmap_socket *s); /* the connection is being removed */
 
 #endif /* XSR_SOCKMAP_PARTS_H */
