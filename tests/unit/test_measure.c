@@ -165,7 +165,7 @@ static void the_kernel_has_threads_and_this_is_none(void **state)
 	uint32_t i;
 
 	(void)state;
-	assert_int_equal(cputime_read(&now), 0);
+	assert_int_equal(cputime_read(&now, ""), 0);
 	for (i = 0; i < now.n; i++) {
 		assert_int_not_equal(now.threads[i].pid, getpid());
 		assert_true(!i || now.threads[i].pid > now.threads[i - 1].pid);

@@ -31,10 +31,10 @@ int cputime_of(pid_t pid, uint64_t *ns)
 }
 
 /* A name may hold blanks and parentheses: what counts comes behind the last one. */
-static bool is_kernel_thread(const char *pid)
+static bool is_kernel_thread(const char *pid, const char *name)
 {
 	char path[300], stat[256] = "";
-	const char *rest;
+	const char *rest, *called;
 	int ppid = 0, fd;
 
 	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
@@ -45,7 +45,9 @@ static bool is_kernel_thread(const char *pid)
 		stat[0] = 0;
 	close(fd);
 	rest = strrchr(stat, ')');
-	return rest && sscanf(rest + 1, " %*c %d", &ppid) == 1 && ppid == KTHREADD;
+	called = strchr(stat, '(');
+	return rest && sscanf(rest + 1, " %*c %d", &ppid) == 1 && ppid == KTHREADD &&
+	       !strncmp(called + 1, name, strlen(name));
 }
 
 static int thread_compare(const void *a, const void *b)
@@ -88,7 +90,7 @@ static int interrupts_read(uint64_t *ns)
 	return 0;
 }
 
-int cputime_read(struct cputime *c)
+int cputime_read(struct cputime *c, const char *name)
 {
 	DIR *proc;
 	struct dirent *entry;
@@ -105,7 +107,7 @@ int cputime_read(struct cputime *c)
 	while (c->n < CPUTIME_THREADS_MAX && (entry = readdir(proc))) {
 		struct cputime_thread *t = &c->threads[c->n];
 
-		if (!isdigit((unsigned char)entry->d_name[0]) || !is_kernel_thread(entry->d_name))
+		if (!isdigit((unsigned char)entry->d_name[0]) || !is_kernel_thread(entry->d_name, name))
 			continue;
 		t->pid = atoi(entry->d_name);
 		c->n += !cputime_of(t->pid, &t->ns);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The processor time that the kernel takes besides what it does for a process within its system calls: its own threads, which
- * write what a socket map redirects; and interrupts, as those that deliver a packet of the loopback device. Time in interrupts is
+ * write what a socket map redirects (see worktime.h); and interrupts, as those that deliver a packet of the loopback device. Time in interrupts is
  * in the time of whoever was interrupted (with the loopback device, who sends), unless this kernel accounts for it apart.
  */
 #ifndef XSR_CPUTIME_H
@@ -25,8 +25,8 @@ struct cputime {
 	struct cputime_thread threads[CPUTIME_THREADS_MAX]; /* by rising pid */
 };
 
-/* 0 or -errno (no /proc). Takes a few ms. */
-int cputime_read(struct cputime *c);
+/* Of the threads whose names begin so; "" = of all. 0 or -errno (no /proc). Takes a few ms. */
+int cputime_read(struct cputime *c, const char *name);
 
 /* What both took in between, of threads those that are still there. */
 uint64_t cputime_grown(const struct cputime *before, const struct cputime *after);

@@ -37,6 +37,7 @@ _Static_assert(TCP_PATH_PARTS == WORKERS, "nginx has a process for each");
 struct tcp_parties {
 	struct child backend, router, haproxy, nginx[WORKERS];
 	struct maps *maps; /* the router's */
+	struct worktime *worktime; /* NULL = this kernel does not tell */
 	char dir[PATH_LEN / 2];
 	char haproxy_version[RESULT_MODE_LEN / 2], nginx_version[RESULT_MODE_LEN / 2];
 };
@@ -160,7 +161,9 @@ int tcp_bench_open(struct bench *b, const struct bench_profile *profile, char wh
 		snprintf(why, LAB_WHY_LEN, "cannot make a folder in /tmp: %s", strerror(-ret));
 	else
 		ret = backend_start(b, why);
-	if (ret)
+	if (!ret)
+		worktime_open(&b->tcp->worktime, b->lab.netns[LAB_SERVER]);
+	else
 		tcp_bench_close(b);
 	return ret;
 }
@@ -191,6 +194,7 @@ void tcp_bench_close(struct bench *b)
 		child_stop(&p->haproxy);
 		router_stop(p);
 		child_stop(&p->backend);
+		worktime_close(p->worktime);
 		dir_remove(p->dir);
 	}
 	free(p);
@@ -427,7 +431,7 @@ static int nginx_path(struct bench *b, struct tcp_path *path, char why[LAB_WHY_L
 
 int tcp_path_open(struct bench *b, enum tcp_way way, uint32_t len, struct tcp_path *path, char why[LAB_WHY_LEN])
 {
-	*path = (struct tcp_path){ .backend = &b->tcp->backend };
+	*path = (struct tcp_path){ .backend = &b->tcp->backend, .worktime = b->tcp->worktime };
 	if (!child_alive(&b->tcp->backend, why))
 		return -EIO;
 	switch (way) {

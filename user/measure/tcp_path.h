@@ -11,6 +11,7 @@
 
 #include "bench.h"
 #include "child.h"
+#include "worktime.h"
 
 #define TCP_PATH_PARTS 2
 #define TCP_BULK_LEN (1 << 20) /* of a frame; the services for those allow so long ones */
@@ -30,6 +31,7 @@ enum tcp_way {
 struct tcp_path {
 	struct sockaddr_in address;		  /* that the client connects to */
 	const struct child *backend;
+	const struct worktime *worktime; /* the kernel's workers; NULL = they cannot be told from those of others */
 	const struct child *parts[TCP_PATH_PARTS]; /* what is in between */
 	unsigned int n_parts;
 	char mode[RESULT_MODE_LEN];		  /* the path that really runs */
