@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# A TCP service in each mode: every request is answered by its own bytes, once and in order, and what is said of the mode is
+# true. Where the kernel cannot, the service is served without it, and says why; --require-mode refuses that.
+. "$(dirname "$0")/lib.sh"
+
+MODES=(epoll frames relay splice)
+
+mode_of() { # SERVICE -> the active mode
+	[[ $(xsr --json service show "$1") =~ \"mode_active\":\"([a-z]+)\" ]] && say "${BASH_REMATCH[1]}" || say none
+}
+
+why_of() { # SERVICE -> why it is not the one that was wished for
+	[[ $(xsr --json service show "$1") =~ \"mode_why\":\"([^\"]*)\" ]] && say "${BASH_REMATCH[1]}" || say ""
+}
+
+config() { # MODE...
+	local mode port=6000
+	cat <<-YAML
+		handler: gateway
+		workers: 2
+		deadline: $((1000 * SLOWER))
+		backends:
+		  - { name: one, address: "127.0.0.1:7001" }
+		  - { name: two, address: "127.0.0.1:7002" }
+		services:
+	YAML
+	for mode; do
+		port=$((port + 1))
+		[ "$mode" = epoll ] || [ "$mode" = frames ] && id=xsr || id=none
+		echo "  - { name: $mode, protocol: tcp, address: \"10.77.0.1:$port\", id: $id, mode: $mode, backends: [one, two] }"
+	done
+}
+
+# What the kernel can: programs that find a frame in a segment need Linux 6.2.
+kernel_can_frames() {
+	local major minor
+	IFS=.- read -r major minor _ <<<"$(uname -r)"
+	[ "$major" -gt 6 ] || { [ "$major" = 6 ] && [ "$minor" -ge 2 ]; }
+}
+
+hosts_make
+step "every mode"
+exchange_start one 127.0.0.1:7001
+exchange_start two 127.0.0.1:7002
+config "${MODES[@]}" | router_start
+port=6000
+for mode in "${MODES[@]}"; do
+	port=$((port + 1))
+	step "mode $mode"
+	expected=$mode
+	if [ $mode = frames ] && ! kernel_can_frames; then
+		expected=epoll
+		assert_has "the reason" "6.2" "$(why_of frames)"
+		assert_has "the log" "service 'frames': mode frames is not to be had" "$(<"$TMP/router.log")"
+	else
+		assert_eq "the reason" "" "$(why_of $mode)"
+	fi
+	assert_eq "mode_active" $expected "$(mode_of $mode)"
+	wait_until test "$(service_counter $mode backends)" -ge 0
+	tcp_load 10.77.0.1:$port --connections 20 --sessions 20 --size 64 --size-max 40000 --window 8 \
+		--messages $((20000 / SLOWER)) --cut --seed 7
+	assert_tcp_load_exact
+	say "    $(json_number answered_per_s "$LOAD") answers/s"
+done
+router_stop
+exchange_stop one
+exchange_stop two
+
+step "--require-mode"
+config "${MODES[@]}" >"$TMP/router.yaml"
+if kernel_can_frames; then
+	timeout 2 nsenter --net=$SERVER_NET "$XSR" --name $NAME run --require-mode "$TMP/router.yaml" 2>"$TMP/required.log"
+	assert_eq "exit status after 2 s" 124 $?
+else
+	refused 1 "service 'frames': mode frames is required" xsr run --require-mode "$TMP/router.yaml"
+fi
