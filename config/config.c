@@ -218,9 +218,12 @@ static int service_take(const struct reading *r, unsigned int i)
 	ret = service_backends_take(r, &spec, &service, line);
 	if (!ret)
 		ret = service_check(r, &service, line);
-	if (!ret)
-		r->config->services[r->config->n_services++] = service;
-	return ret;
+	if (ret)
+		return ret;
+	if (spec.cgroup)
+		strcpy(r->config->cgroups[r->config->n_services], spec.cgroup); /* as long as was checked */
+	r->config->services[r->config->n_services++] = service;
+	return 0;
 }
 
 static int text_take(const struct reading *r)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service_spec.h"
 #include "types.h"
 
 #define CONFIG_WHY_LEN 512 /* all keys are named in one */
@@ -57,6 +58,7 @@ struct config {
 	unsigned int n_backends;
 	struct xsr_service services[XSR_SERVICES_MAX]; /* as service_add() takes them, see service_spec.h, but for: */
 	unsigned int n_services;		  /* the bits in their `backends` are places in the list above */
+	char cgroups[XSR_SERVICES_MAX][SERVICE_CGROUP_LEN]; /* of each of them; empty but for mode local */
 };
 
 /*

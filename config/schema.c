@@ -34,6 +34,7 @@ static const cyaml_schema_field_t service_fields[] = {
 	WORD("mode", struct service_spec, mode),
 	LIST(struct service_spec, backends, &word_value, XSR_BACKENDS_MAX - 1),
 	WORD("frame_max", struct service_spec, frame_max),
+	WORD("cgroup", struct service_spec, cgroup),
 	CYAML_FIELD_END,
 };
 

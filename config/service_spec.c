@@ -290,12 +290,27 @@ static int backends_check(const struct service_spec *spec, struct xsr_service *s
 	return 0;
 }
 
+/* The table has no room for it: so it is in the configuration alone. Whether it is there is seen when it is used. */
+static int cgroup_check(const struct service_spec *spec, struct xsr_service *s, char *why)
+{
+	const char *cgroup = spec->cgroup;
+
+	if (cgroup && s->mode != XSR_STREAM_LOCAL)
+		return spec_refuse(why, "cgroup \"%.64s\": only mode local joins the sockets of one; expected none", cgroup);
+	if (!cgroup && s->mode == XSR_STREAM_LOCAL)
+		return spec_refuse(why, "mode local joins the sockets of a cgroup, which the configuration names; expected cgroup there");
+	if (cgroup && (*cgroup != '/' || strlen(cgroup) >= SERVICE_CGROUP_LEN))
+		return spec_refuse(why, "cgroup \"%.64s\" is no path; expected one from the root on, of at most %d characters", cgroup,
+				   SERVICE_CGROUP_LEN - 1);
+	return 0;
+}
+
 int service_spec_parse(const struct service_spec *spec, struct xsr_service *out, char why[SERVICE_WHY_LEN])
 {
 	static int (*const words[])(const struct service_spec *spec, struct xsr_service *s, char *why) = {
 		name_take,    protocol_take, address_take, id_take,
 		default_take, stamp_take,    dense_take,   node_take,
-		mode_take,    frame_max_take, backends_check,
+		mode_take,    frame_max_take, backends_check, cgroup_check,
 	};
 	struct xsr_service s = { .next = out->next, .dense_base = out->dense_base, .backends = out->backends };
 	unsigned int i;

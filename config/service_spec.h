@@ -12,6 +12,7 @@
 #include "types.h"
 
 #define SERVICE_WHY_LEN 256
+#define SERVICE_CGROUP_LEN 256
 
 /*
  * Words as written; NULL = not given. The first four must be, and of a TCP service that has any, its backends. What
@@ -30,6 +31,7 @@ struct service_spec {
 	const char *frame_max;	    /* TCP with frames: 20 (a header alone) to 2^20, default 2^16 */
 	const char **backends;	    /* TCP but for local: names, which the caller looks up */
 	unsigned int n_backends;
+	const char *cgroup;	    /* TCP, local alone, which needs it: a directory of cgroup v2, from the root on; the caller keeps it */
 };
 
 /*

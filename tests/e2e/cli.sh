@@ -173,6 +173,7 @@ usage "expected id none" service add other tcp 10.77.0.1:5001 id xsr backends on
 usage "expected id xsr" service add other tcp 10.77.0.1:5001 id none backends one
 usage "expected id xsr" service add other tcp 10.77.0.1:5001 id wireguard backends one mode frames
 usage "expected none" service add other tcp 10.77.0.1:5001 id none backends one mode local
+usage "which the configuration names" service add other tcp 10.77.0.1:5001 id none mode local
 usage "expected no stamp" service add other tcp 10.77.0.1:5001 id xsr backends one stamp on
 usage "expected drop or hash" service add other tcp 10.77.0.1:5001 id xsr backends one default pass
 usage "frame_max \"19\" is not a number from 20 to 1048576" service add other tcp 10.77.0.1:5001 id xsr backends one frame_max 19
@@ -295,7 +296,6 @@ failure "backend 'one' exists" backend add one 10.77.0.1:9001
 failure "another backend is at 10.77.0.1:9000" backend add three 10.77.0.1:9000
 done_quietly xsr service add gw tcp 10.77.0.1:5000 id xsr backends one default drop frame_max 1048576 dense 16
 done_quietly xsr service add raw tcp 10.77.0.1:5001 id none mode splice backends two,one
-done_quietly xsr service add here tcp 127.0.0.1:5002 id none mode local
 failure "another service is at 10.77.0.1:5000" service add gw2 tcp 10.77.0.1:5000 id xsr backends one
 failure "backend 'one' is one of service 'gw'; delete that one first" backend delete one
 assert_eq "backend show" "one 10.77.0.1:9000 services gw,raw" "$(xsr backend show one)"
@@ -392,7 +392,6 @@ done_quietly xsr service delete one
 step "what TCP services need is deleted after them"
 done_quietly xsr service delete gw
 done_quietly xsr service delete raw
-done_quietly xsr service delete here
 done_quietly xsr backend delete one
 done_quietly xsr backend delete two
 

@@ -802,10 +802,15 @@ static void a_tcp_service_has_what_its_keys_say(void **state)
 				    "  backends: [three, one]\n"
 				    "  frame_max: 1048576\n"
 				    "- {name: raw, protocol: tcp, address: \"10.0.0.1:7001\", id: none, mode: relay,\n"
-				    "   backends: [two]}\n" BACKENDS);
+				    "   backends: [two]}\n"
+				    "- {name: here, protocol: tcp, address: \"10.0.0.1:7002\", id: none, mode: local,\n"
+				    "   cgroup: /sys/fs/cgroup/here.slice}\n" BACKENDS);
 
 	(void)state;
-	assert_int_equal(c->n_services, 2);
+	assert_int_equal(c->n_services, 3);
+	assert_int_equal(c->services[2].mode, XSR_STREAM_LOCAL);
+	assert_string_equal(c->cgroups[2], "/sys/fs/cgroup/here.slice");
+	assert_string_equal(c->cgroups[1], "");
 	assert_int_equal(c->services[0].proto, IPPROTO_TCP);
 	assert_int_equal(c->services[0].mode, XSR_STREAM_FRAMES);
 	assert_int_equal(c->services[0].frame_max, 1048576);
@@ -832,6 +837,8 @@ static void a_bad_tcp_service_is_refused_with_its_name_and_line(void **state)
 		{ TCP "id: xsr, backends: [one, two, one]}", "backends: \"one\" a second time; expected each once" },
 		{ TCP "id: xsr, backends: [one], mode: auto}", "expected epoll, frames, splice, relay or local" },
 		{ TCP "id: xsr, backends: [one], mode: splice}", "mode \"splice\"" },
+		{ TCP "id: none, mode: local}", "expected cgroup" },
+		{ TCP "id: none, mode: relay, backends: [one], cgroup: /sys/fs/cgroup}", "cgroup \"/sys/fs/cgroup\"" },
 		{ TCP "id: none, backends: [one], mode: frames}", "expected id xsr" },
 		{ TCP "id: xsr, backends: [one], frame_max: 19}", "from 20 to 1048576" },
 		{ TCP "id: xsr, backends: [one], stamp: on}", "stamp \"on\"" },

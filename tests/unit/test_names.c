@@ -141,6 +141,7 @@ static void modes_are_named_as_the_operator_writes_them(void **state)
 			.mode = stream_mode_name(mode),
 			.backends = backends,
 			.n_backends = mode != XSR_STREAM_LOCAL,
+			.cgroup = mode == XSR_STREAM_LOCAL ? "/sys/fs/cgroup" : NULL,
 		};
 		struct xsr_service service = {};
 		char why[SERVICE_WHY_LEN];

@@ -455,6 +455,7 @@ static void modes_that_move_bytes_need_the_rule_none(void **state)
 		expect_refusal(&spec, plain[i], "expected id none");
 		spec.id = "none";
 		spec.n_backends = i < 2 ? 2 : 0;
+		spec.cgroup = i < 2 ? NULL : "/sys/fs/cgroup";
 		assert_int_equal(parsed(&spec).mode, XSR_STREAM_SPLICE + i);
 		assert_int_equal(parsed(&spec).n_alternatives, 0);
 		assert_int_equal(parsed(&spec).frame_max, 0);
@@ -494,6 +495,32 @@ static void a_tcp_service_has_backends_but_for_a_local_one(void **state)
 	spec.id = "none";
 	spec.mode = "local";
 	expect_refusal(&spec, "mode local", "expected none");
+}
+
+static void mode_local_alone_has_a_cgroup(void **state)
+{
+	char longest[SERVICE_CGROUP_LEN + 1];
+	struct service_spec spec = good_tcp;
+
+	(void)state;
+	spec.cgroup = "/sys/fs/cgroup";
+	expect_refusal(&spec, "cgroup \"/sys/fs/cgroup\"", "expected none");
+	spec.id = "none";
+	spec.mode = "local";
+	spec.n_backends = 0;
+	assert_int_equal(parsed(&spec).mode, XSR_STREAM_LOCAL);
+	spec.cgroup = NULL;
+	expect_refusal(&spec, "mode local", "expected cgroup");
+	spec.cgroup = "system.slice";
+	expect_refusal(&spec, "is no path", "from the root on");
+	spec.cgroup = "";
+	expect_refusal(&spec, "is no path", "from the root on");
+	memset(longest, '/', sizeof(longest));
+	longest[SERVICE_CGROUP_LEN] = 0;
+	spec.cgroup = longest;
+	expect_refusal(&spec, "is no path", "at most 255 characters");
+	longest[SERVICE_CGROUP_LEN - 1] = 0;
+	parsed(&spec);
 }
 
 static void frame_max_is_20_to_a_mebibyte(void **state)
@@ -670,6 +697,7 @@ int main(void)
 		cmocka_unit_test(modes_that_move_bytes_need_the_rule_none),
 		cmocka_unit_test(an_unknown_mode_is_refused_with_the_known_ones),
 		cmocka_unit_test(a_tcp_service_has_backends_but_for_a_local_one),
+		cmocka_unit_test(mode_local_alone_has_a_cgroup),
 		cmocka_unit_test(frame_max_is_20_to_a_mebibyte),
 		cmocka_unit_test(a_backend_is_a_name_and_the_address_of_one_host),
 		cmocka_unit_test(words_without_end_are_cut_in_the_sentence),
