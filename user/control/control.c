@@ -17,6 +17,7 @@
 #include "gateways.h"
 #include "instance.h"
 #include "listener.h"
+#include "locals.h"
 #include "log.h"
 #include "probe.h"
 #include "program.h"
@@ -31,6 +32,7 @@ struct run {
 	struct xsr_router *router;   /* of the UDP services; NULL with handler gateway */
 	struct gateways *gateways;   /* of the TCP services; NULL if there are none */
 	struct stream_moves *streams; /* likewise */
+	struct locals *locals;	     /* likewise */
 	sd_event *event;
 	struct control *control;
 	struct listener *listener;
@@ -267,6 +269,20 @@ static int gateways_begin(struct run *c)
 	return 0;
 }
 
+static int locals_begin(struct run *c)
+{
+	const struct locals_params params = { .maps = c->maps, .require_mode = c->require_mode, .log = sentence_warn };
+	char why[LOCALS_WHY_LEN];
+	int ret;
+
+	if (!has_streams(c))
+		return 0;
+	ret = locals_open(&c->locals, &params, c->config, why);
+	if (ret)
+		log_error("%s", why);
+	return ret;
+}
+
 static void services_log(const struct reconcile_result *r)
 {
 	log_info("services: %u added, %u changed, %u deleted", r->n_added, r->n_changed, r->n_deleted);
@@ -325,6 +341,8 @@ static void config_reload(struct run *c)
 	services_log(&result);
 	config_free(c->config);
 	c->config = new;
+	if (c->locals)
+		locals_sync(c->locals, new);
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
@@ -335,6 +353,16 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 	config_reload(arg);
 	sd_notify(0, "READY=1");
 	return 0;
+}
+
+static int on_locals(sd_event_source *source, uint64_t now_us, void *arg)
+{
+	struct run *c = arg;
+
+	(void)now_us;
+	locals_sync(c->locals, c->config);
+	sd_event_source_set_time_relative(source, LOCALS_SYNC_MS * 1000ULL);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 static int on_patience(sd_event_source *source, uint64_t now_us, void *arg)
@@ -387,6 +415,8 @@ static int event_open(struct run *c)
 		ret = sd_event_add_signal(c->event, NULL, SIGINT, on_stop, c);
 	if (ret >= 0)
 		ret = sd_event_add_signal(c->event, NULL, SIGHUP, on_hangup, c);
+	if (ret >= 0 && c->locals)
+		ret = sd_event_add_time_relative(c->event, NULL, CLOCK_MONOTONIC, LOCALS_SYNC_MS * 1000ULL, 0, on_locals, c);
 	if (ret >= 0)
 		ret = sd_event_set_watchdog(c->event, true);
 	if (ret < 0)
@@ -435,6 +465,8 @@ static int control_serve(struct run *c)
 		ret = routes_open(c);
 	if (!ret)
 		ret = gateways_begin(c);
+	if (!ret)
+		ret = locals_begin(c);
 	if (!ret)
 		ret = event_open(c);
 	if (!ret && c->router)
@@ -487,6 +519,7 @@ int control_run(const char *config_path, bool require_mode, const char *instance
 	listener_close(c.listener);
 	conductor_close(c.control);
 	stream_moves_close(c.streams);
+	locals_close(c.locals);
 	router_end(&c);
 	maps_close(c.maps);
 	config_free(c.config);

@@ -96,7 +96,7 @@ static void kernel_try(struct gateways *gs, struct gateway_params *p)
 {
 	const struct stream_options options = { .n_workers = gs->n };
 	char why[STREAM_WHY_LEN] = "no service asked for it when the router started";
-	enum xsr_stream_mode modes[] = { XSR_STREAM_FRAMES, XSR_STREAM_SPLICE, XSR_STREAM_LOCAL };
+	enum xsr_stream_mode modes[] = { XSR_STREAM_FRAMES, XSR_STREAM_SPLICE }; /* of mode local nothing comes here: locals.c */
 	unsigned int i;
 
 	if (is_wished(p->maps, XSR_STREAM_FRAMES) || is_wished(p->maps, XSR_STREAM_SPLICE))
