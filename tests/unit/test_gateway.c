@@ -351,6 +351,30 @@ static void of_two_handshakes_of_a_session_the_last_counts(void **state)
 	close(c);
 }
 
+/* They were kept waiting, and their client has come back by another connection meanwhile. */
+static void frames_of_a_connection_that_was_given_up_take_no_session(void **state)
+{
+	int before, c;
+
+	(void)state;
+	world_start();
+	c = client_open();
+	before = client_open();
+	peer_hello(before, ID, 0);
+	peer_expect(world_link(1), XSR_FRAME_HELLO, ID, 0);
+	peer_request(before, ID, 1, 10);
+	peer_hello(before, ID + 1, 0);
+	shutdown(before, SHUT_WR);
+	session_open(c, world_link(1), ID + 1, 0, 0);
+	peer_ack(world_link(1), ID, 0, XSR_HELLO_OK);
+	peer_expect_ack(before, ID, 0, XSR_HELLO_OK);
+	peer_expect(world_link(1), XSR_FRAME_ECHO_REQ, ID, 1);
+	peer_expect_ack(before, ID + 1, 0, XSR_HELLO_BUSY);
+	exchange_one(c, world_link(1), ID + 1, 1, 10);
+	close(before);
+	close(c);
+}
+
 static void requests_without_hello_get_an_error(void **state)
 {
 	int c;
@@ -1394,6 +1418,7 @@ int main(int argc, char **argv)
 		test(who_wants_any_id_gets_one),
 		test(requests_right_behind_the_hello_wait_for_its_answer),
 		test(of_two_handshakes_of_a_session_the_last_counts),
+		test(frames_of_a_connection_that_was_given_up_take_no_session),
 		test(requests_without_hello_get_an_error),
 		test(backend_that_rejects_a_session_gets_no_requests_of_it),
 		test(without_backend_the_client_is_told_to_try_again),

@@ -2,6 +2,7 @@
 #include "front.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -329,11 +330,24 @@ static int session_greet(struct front *c, struct stream_session *s, uint64_t seq
 	return 0;
 }
 
+/*
+ * When it was accepted, for front_may_have(). The peer may have closed it, although frames of it are still to be read: then it is older than any,
+ * whatever the clocks of the workers' turns say.
+ */
+static uint64_t came_ns(const struct front *c)
+{
+	struct tcp_info info = {};
+	socklen_t len = sizeof(info);
+	bool has_left = getsockopt(c->conn.fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_state != TCP_ESTABLISHED;
+
+	return has_left ? 0 : c->accepted_ns;
+}
+
 /* Another worker owns it: the HELLO waits here until that one has parted with it. */
 static int session_want(struct front *c, uint64_t id, unsigned int owner)
 {
 	struct gateway *g = c->conn.gateway;
-	const struct mail want = { .type = GATEWAY_MAIL_WANT, .service = c->service, .id = id, .token = c->accepted_ns };
+	const struct mail want = { .type = GATEWAY_MAIL_WANT, .service = c->service, .id = id, .token = came_ns(c) };
 	struct stream_session *s = stream_session_add(g->sessions, c->service, id);
 
 	if (!s)
@@ -433,7 +447,7 @@ static int hello_take(struct front *c, const struct tcp_frame *frame)
 	}
 	if (!s)
 		return session_begin(c, id, seq);
-	if (!front_may_have(s, c->accepted_ns))
+	if (s->client != c && !front_may_have(s, came_ns(c)))
 		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
 	if (s->state == STREAM_WANTED || s->is_held)
 		return s->client == c ? hello_wait(c, id, NULL) : hello_later(c, id);
