@@ -109,14 +109,15 @@ static void entry_claim(struct locals *ls, uint32_t index, const char *why)
 	stream_claim(ls->p.maps, index, *why ? XSR_STREAM_NONE : XSR_STREAM_LOCAL, *why ? why : NULL);
 }
 
-/* Who serves it now, if anybody does, may have said so by now. */
+/* Another router, or a gateway of this one, may have said by now that it serves it. */
 static void entry_close(struct locals *ls, uint32_t index)
 {
-	struct xsr_stream_state *state = &ls->p.maps->states[index];
+	const struct xsr_stream_state *state = &ls->p.maps->states[index];
+	bool is_claimed = state->pid == (uint32_t)getpid() && (state->mode == XSR_STREAM_LOCAL || state->mode == XSR_STREAM_NONE);
 	struct entry *e = &ls->at[index];
 
 	local_close(e->local);
-	if (e->service.name[0] && (state->mode == XSR_STREAM_LOCAL || state->mode == XSR_STREAM_NONE))
+	if (e->service.name[0] && is_claimed)
 		stream_leave(ls->p.maps, index);
 	memset(e, 0, sizeof(*e));
 }
