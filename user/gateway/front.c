@@ -388,6 +388,23 @@ bool front_may_have(const struct stream_session *s, uint64_t accepted_ns)
 	return !s->client || s->client->conn.has_ended || s->client->accepted_ns <= accepted_ns;
 }
 
+/* If there are as many as there may be, who has been without client for the longest time makes room. */
+static bool room_make(struct gateway *g)
+{
+	struct stream_session *oldest = TAILQ_FIRST(&g->sessions->left);
+
+	if (oldest)
+		session_forget(g, oldest);
+	return oldest;
+}
+
+static struct stream_session *session_new(struct gateway *g, uint32_t service, uint64_t id)
+{
+	struct stream_session *s = stream_session_add(g->sessions, service, id);
+
+	return s || !room_make(g) ? s : stream_session_add(g->sessions, service, id);
+}
+
 /* The worker that owns the session, or -ENOSPC; any ID (0) is this one's. */
 static int session_claim(struct front *c, uint64_t *id)
 {
@@ -398,23 +415,14 @@ static int session_claim(struct front *c, uint64_t *id)
 	return registry_assign(p->registry, c->service, id, p->worker) ?: (int)p->worker;
 }
 
-/* If there are as many as there may be, who has been without client for the longest time makes room. */
-static struct stream_session *session_new(struct gateway *g, uint32_t service, uint64_t id)
-{
-	struct stream_session *s = stream_session_add(g->sessions, service, id), *oldest = TAILQ_FIRST(&g->sessions->left);
-
-	if (s || !oldest)
-		return s;
-	session_forget(g, oldest);
-	return stream_session_add(g->sessions, service, id);
-}
-
 static int session_begin(struct front *c, uint64_t id, uint64_t seq)
 {
 	struct gateway *g = c->conn.gateway;
 	struct stream_session *s;
 	int owner = session_claim(c, &id);
 
+	if (owner == -ENOSPC && room_make(g))
+		owner = session_claim(c, &id);
 	if (owner >= 0 && (unsigned int)owner != g->p.worker)
 		return session_want(c, id, owner);
 	s = owner < 0 ? NULL : session_new(g, c->service, id);
