@@ -118,6 +118,34 @@ int local_attach(struct local *l, const char *cgroup, char why[LOCAL_WHY_LEN])
 	return ret;
 }
 
+/* A word of the first line that has `mark` in it; "" = there is none. */
+static void line_word(const char *path, const char *mark, const char *format, char word[LOCAL_CGROUP_LEN / 2])
+{
+	FILE *f = fopen(path, "re");
+	char line[512];
+
+	word[0] = 0;
+	while (f && !word[0] && fgets(line, sizeof(line), f))
+		if (strstr(line, mark))
+			sscanf(line, format, word);
+	if (f)
+		fclose(f);
+}
+
+int local_own_cgroup(char cgroup[LOCAL_CGROUP_LEN], char why[LOCAL_WHY_LEN])
+{
+	char mount[LOCAL_CGROUP_LEN / 2], place[LOCAL_CGROUP_LEN / 2];
+
+	line_word("/proc/self/mounts", " cgroup2 ", "%*s %127s", mount);
+	line_word("/proc/self/cgroup", "0::/", "0::%127s", place);
+	if (!mount[0] || !place[0]) {
+		snprintf(why, LOCAL_WHY_LEN, "cgroup v2 is not mounted; mount it: mount -t cgroup2 none /sys/fs/cgroup");
+		return -ENOENT;
+	}
+	snprintf(cgroup, LOCAL_CGROUP_LEN, "%s%s", mount, place);
+	return 0;
+}
+
 bool local_is_attached(const struct local *l, const char *cgroup)
 {
 	struct stat st;

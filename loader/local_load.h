@@ -13,6 +13,7 @@
 #include "types.h"
 
 #define LOCAL_WHY_LEN 240 /* as that of struct xsr_stream_state */
+#define LOCAL_CGROUP_LEN 256
 
 struct local;
 
@@ -33,6 +34,9 @@ int local_attach(struct local *local, const char *cgroup, char why[LOCAL_WHY_LEN
 
 /* Whether what the path leads to is the directory that it is attached to: one that is removed, and made anew, is another. */
 bool local_is_attached(const struct local *local, const char *cgroup);
+
+/* The directory of this process' cgroup. 0, or -errno and a sentence. */
+int local_own_cgroup(char cgroup[LOCAL_CGROUP_LEN], char why[LOCAL_WHY_LEN]);
 
 /* Takes NULL. What is joined goes on by TCP, after what is under way. */
 void local_close(struct local *local);

@@ -137,28 +137,6 @@ static int test_run(struct test *t, char why[LOCAL_WHY_LEN])
 
 /* --- its place --- */
 
-/* The directory of this process' cgroup. */
-static int own_cgroup(char path[SERVICE_CGROUP_LEN], char why[LOCAL_WHY_LEN])
-{
-	FILE *mounts = fopen("/proc/self/mounts", "re"), *own = fopen("/proc/self/cgroup", "re");
-	char line[512], at[128] = "", place[128] = "";
-
-	while (mounts && !*at && fgets(line, sizeof(line), mounts))
-		if (strstr(line, " cgroup2 "))
-			sscanf(line, "%*s %127s", at);
-	while (own && fgets(line, sizeof(line), own))
-		if (!strncmp(line, "0::", 3))
-			sscanf(line + 3, "%127s", place);
-	if (mounts)
-		fclose(mounts);
-	if (own)
-		fclose(own);
-	if (!*at || !*place)
-		return failed(why, -ENOENT, "cgroup v2 is not mounted; mount it: mount -t cgroup2 none /sys/fs/cgroup");
-	snprintf(path, SERVICE_CGROUP_LEN, "%s%s", at, place);
-	return 0;
-}
-
 /* At a port that is free, so that nobody else's sockets are joined. */
 static int listener_open(struct test *t, struct xsr_service *service)
 {
@@ -189,8 +167,8 @@ static int test_open(struct test *t, char why[LOCAL_WHY_LEN])
 {
 	struct xsr_service service;
 	const struct local_options options = { .service = &service, .index = TEST_SERVICE, .counters_fd = -1 };
-	char cgroup[SERVICE_CGROUP_LEN];
-	int ret = own_cgroup(cgroup, why);
+	char cgroup[LOCAL_CGROUP_LEN];
+	int ret = local_own_cgroup(cgroup, why);
 
 	if (ret)
 		return ret;

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "instance.h"
 #include "listener.h"
+#include "local_load.h"
 #include "names.h"
 #include "program.h"
 #include "server.h"
@@ -22,6 +23,7 @@
 #define INSTANCE "xsr-bench-tcp"
 #define ADDRESS "127.0.0.1"
 #define PORT_BACKEND 7200
+#define PORT_JOINED 7207 /* of the backend that is joined with its clients */
 #define PORT_HAPROXY 7211
 #define PORT_NGINX 7212
 #define WORKERS 2
@@ -35,7 +37,7 @@
 _Static_assert(TCP_PATH_PARTS == WORKERS, "nginx has a process for each");
 
 struct tcp_parties {
-	struct child backend, router, haproxy, nginx[WORKERS];
+	struct child backend, joined, router, haproxy, nginx[WORKERS];
 	struct maps *maps; /* the router's */
 	struct worktime *worktime; /* NULL = this kernel does not tell */
 	char dir[PATH_LEN / 2];
@@ -128,12 +130,12 @@ static struct child_params child_on(const struct bench *b, int cpu, int (*child_
 	};
 }
 
-static int backend_start(const struct bench *b, char why[LAB_WHY_LEN])
+static int backend_start(const struct bench *b, struct child *child, uint16_t port, char why[LAB_WHY_LEN])
 {
-	const struct tcp_backend_params backend = { .address = address_of(PORT_BACKEND) };
+	const struct tcp_backend_params backend = { .address = address_of(port) };
 	const struct child_params params = child_on(b, b->cpu_worker, tcp_backend_main, &backend);
 
-	return child_start(&b->tcp->backend, &params, why);
+	return child_start(child, &params, why);
 }
 
 static void instance_remove(void)
@@ -160,7 +162,7 @@ int tcp_bench_open(struct bench *b, const struct bench_profile *profile, char wh
 	if (ret)
 		snprintf(why, LAB_WHY_LEN, "cannot make a folder in /tmp: %s", strerror(-ret));
 	else
-		ret = backend_start(b, why);
+		ret = backend_start(b, &b->tcp->backend, PORT_BACKEND, why);
 	if (!ret)
 		worktime_open(&b->tcp->worktime, b->lab.netns[LAB_SERVER]);
 	else
@@ -193,6 +195,7 @@ void tcp_bench_close(struct bench *b)
 			child_stop(&p->nginx[i]);
 		child_stop(&p->haproxy);
 		router_stop(p);
+		child_stop(&p->joined);
 		child_stop(&p->backend);
 		worktime_close(p->worktime);
 		dir_remove(p->dir);
@@ -204,6 +207,17 @@ void tcp_bench_close(struct bench *b)
 }
 
 /* --- the router --- */
+
+/* All of the bench's processes are in one cgroup; without any there is no such service. */
+static void local_config(char *config, size_t size)
+{
+	char cgroup[LOCAL_CGROUP_LEN], why[LOCAL_WHY_LEN];
+
+	if (local_own_cgroup(cgroup, why))
+		return;
+	snprintf(config, size, "  - { name: local, protocol: tcp, address: \"" ADDRESS ":%d\", id: none, mode: local, cgroup: \"%s\" }\n",
+		 PORT_JOINED, cgroup);
+}
 
 /* Without a deadline: on a busy machine an answer may take as long as that, and nothing is lost here. */
 static void router_config(const struct bench *b, char config[CONFIG_LEN])
@@ -219,6 +233,7 @@ static void router_config(const struct bench *b, char config[CONFIG_LEN])
 				"  - { name: %s, protocol: tcp, address: \"" ADDRESS ":%u\", backends: [bench], %s%s }\n",
 				services[i].name, services[i].port, services[i].keys,
 				strstr(services[i].keys, "id: xsr") ? ", default: hash" : "");
+	local_config(config + len, CONFIG_LEN - len);
 }
 
 static int router_start(struct bench *b, char why[LAB_WHY_LEN])
@@ -238,10 +253,10 @@ static int router_start(struct bench *b, char why[LAB_WHY_LEN])
 }
 
 /* What the router says that it does. */
-static int mode_check(const struct tcp_parties *p, const struct tcp_service *s, struct tcp_path *path, char why[LAB_WHY_LEN])
+static int mode_check(const struct tcp_parties *p, const char *name, struct tcp_path *path, char why[LAB_WHY_LEN])
 {
 	struct xsr_service service;
-	int index = service_get(p->maps, s->name, &service);
+	int index = service_get(p->maps, name, &service);
 	const struct xsr_stream_state *state;
 
 	if (index < 0)
@@ -282,7 +297,28 @@ static int router_path(struct bench *b, enum tcp_way way, uint32_t len, struct t
 		ret = listening_wait(b, &b->tcp->router, service->port, "the router", "", why);
 	path->address = address_of(service->port);
 	path->parts[path->n_parts++] = &b->tcp->router;
-	return ret ? ret : mode_check(b->tcp, service, path, why);
+	return ret ? ret : mode_check(b->tcp, service->name, path, why);
+}
+
+/* The clients connect to a backend of their own, whose address the service has. */
+static int local_path(struct bench *b, struct tcp_path *path, char why[LAB_WHY_LEN])
+{
+	char cgroup[LOCAL_CGROUP_LEN];
+	int ret = 0;
+
+	_Static_assert(LAB_WHY_LEN >= LOCAL_WHY_LEN, "sentences fit");
+	if (local_own_cgroup(cgroup, why))
+		return -EOPNOTSUPP;
+	if (!child_alive(&b->tcp->router, NULL))
+		ret = router_start(b, why);
+	if (!ret && !child_alive(&b->tcp->joined, NULL))
+		ret = backend_start(b, &b->tcp->joined, PORT_JOINED, why);
+	if (!ret)
+		ret = listening_wait(b, &b->tcp->joined, PORT_JOINED, "the backend", "", why);
+	path->address = address_of(PORT_JOINED);
+	path->backend = &b->tcp->joined;
+	path->parts[path->n_parts++] = &b->tcp->router;
+	return ret ? ret : mode_check(b->tcp, "local", path, why);
 }
 
 /* --- others' --- */
@@ -439,6 +475,8 @@ int tcp_path_open(struct bench *b, enum tcp_way way, uint32_t len, struct tcp_pa
 		path->address = address_of(PORT_BACKEND);
 		strcpy(path->mode, "direct");
 		return 0;
+	case TCP_LOCAL:
+		return local_path(b, path, why);
 	case TCP_HAPROXY:
 		return haproxy_path(b, path, why);
 	case TCP_NGINX:
