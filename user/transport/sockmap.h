@@ -84,7 +84,8 @@ struct sockmap_options {
 	uint32_t backlog_low;	  /* and below let go again; 0 = defaults of 1 MiB and 256 KiB */
 	uint32_t backlog_max;	  /* the same, above which the kernel lets nothing more in from them, should this thread be late; 0 = 4 MiB */
 	uint32_t rcvbuf;	  /* of each connection; raised to what frame_max needs; 0 = 256 KiB */
-	uint32_t half_frame_ms;	  /* a frame that is not whole after so long ends its connection; 0 = 60 s */
+	uint32_t half_frame_ms;	  /* a frame that is not whole after so long ends its connection, also if it is slowed that long: more than
+				     a target may be full before it is given up; 0 = 60 s */
 	const struct sockmap_events *events;
 	void *arg;		  /* of the events */
 };
@@ -101,9 +102,10 @@ bool sockmap_busy(const struct sockmap *sm); /* something waits: a backlog, a ho
 int sockmap_poll(struct sockmap *sm);
 
 /*
- * A connected socket: from now on it can be sent to; what it sends waits until sockmap_start(). fd becomes the sockmap's. What user space wrote to it before is written out by now or will be by the kernel: no queue of the
- * caller may hold more for it. frame_max: the most that a len field may say. -ENFILE: this worker's share of connections is used up;
- * -EBUSY: fd is in use by another program; then fd stays the caller's.
+ * A connected socket: from now on it can be sent to; what it sends waits until sockmap_start(). fd becomes the sockmap's. What user
+ * space wrote to it before is written out by now or will be by the kernel: no queue of the caller may hold more for it. frame_max: the
+ * most that a len field may say. -ENFILE: this worker's share of connections is used up, for now; -EBUSY: fd is in use by another
+ * program. With an error fd stays the caller's.
  */
 int sockmap_add(struct sockmap *sm, int fd, enum sockmap_kind kind, uint32_t service, uint32_t frame_max, void *owner,
 		struct sockmap_socket **out);
