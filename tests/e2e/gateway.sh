@@ -25,6 +25,7 @@ every_byte_arrives() {
 	tcp_load $ADDRESS --connections 200 --sessions 400 --size 24 --size-max 1048580 --cut --window 2 --messages $BULK \
 		--deadline $((30000 * SLOWER))
 	assert_tcp_load_exact
+	assert_exchanges_in_order
 	assert_ge "bytes" $((100000 * BULK)) "$(json_number bytes "$LOAD")"
 	assert_eq "requests" $((requests + SENT)) "$(service_counter orders requests)"
 	assert_eq "replies" $((replies + SENT)) "$(service_counter orders replies)"

@@ -44,6 +44,7 @@ moves_under_load() {
 	assert_eq "moved" $MOVES "$(json_number moved "$MOVED")"
 	assert_eq "failed" 0 "$(json_number failed "$MOVED")"
 	assert_eq "moves that the workers counted" $((moves_before + MOVES)) "$(service_counter orders moves)"
+	assert_exchanges_in_order
 	say "    $SENT requests, each answered"
 }
 

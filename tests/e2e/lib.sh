@@ -361,6 +361,16 @@ exchanges_stop() {
 	done
 }
 
+# All that each of those that run got of a session came in its order, and none of it is missing.
+assert_exchanges_in_order() {
+	local name
+	for name in "${!EXCHANGES[@]}"; do
+		exchange_now "$name"
+		assert_eq "inversions at $name" 0 "$(json_number inversions "$EXCHANGE")"
+		assert_eq "gaps at $name" 0 "$(json_number gaps "$EXCHANGE")"
+	done
+}
+
 # Three of them on the server, ports 9001 to 9003.
 exchanges_start() { # OPTION...
 	exchange_start one 10.77.0.1:9001 "$@"
