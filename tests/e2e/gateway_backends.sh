@@ -102,7 +102,7 @@ stands_still() {
 }
 
 hosts_make
-for MODE in epoll frames; do
+for MODE in $(gateway_modes); do
 	gateway_start $MODE
 	killed
 	the_others_serve

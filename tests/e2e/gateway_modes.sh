@@ -32,13 +32,6 @@ config() { # MODE...
 	done
 }
 
-# What the kernel can: programs that find a frame in a segment need Linux 6.2.
-kernel_can_frames() {
-	local major minor
-	IFS=.- read -r major minor _ <<<"$(uname -r)"
-	[ "$major" -gt 6 ] || { [ "$major" = 6 ] && [ "$minor" -ge 2 ]; }
-}
-
 hosts_make
 step "every mode"
 exchange_start one 127.0.0.1:7001

@@ -77,7 +77,7 @@ what_is_wrong_is_refused() {
 }
 
 hosts_make
-for MODE in epoll frames; do
+for MODE in $(gateway_modes); do
 	gateway_start $MODE
 	step "$MODE: $MOVES moves under load"
 	moves_under_load

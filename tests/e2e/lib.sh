@@ -400,6 +400,19 @@ gateway_config() { # MODE DEADLINE
 	YAML
 }
 
+# What the kernel can: programs that find a frame in a segment need Linux 6.2.
+kernel_can_frames() {
+	local major minor
+	IFS=.- read -r major minor _ <<<"$(uname -r)"
+	[ "$major" -gt 6 ] || { [ "$major" = 6 ] && [ "$minor" -ge 2 ]; }
+}
+
+# The modes in which sessions are served here.
+gateway_modes() {
+	say epoll
+	if kernel_can_frames; then say frames; else say "  mode frames is left out: it needs Linux 6.2" >&2; fi
+}
+
 # The mode that the kernel and the router really serve it in.
 mode_active() { # SERVICE
 	[[ $(xsr --json service show "$1") =~ \"mode_active\":\"?([a-z]+) ]] && say "${BASH_REMATCH[1]}"
