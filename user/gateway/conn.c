@@ -100,10 +100,33 @@ static void serve(struct conn *c)
 		conn_wait(c, NULL);
 }
 
+bool conn_is_scarce(const struct gateway *g)
+{
+	return chunk_pool_room(g->shared.pool) < g->shared.len / 2;
+}
+
+/* What each client may have of what is left when memory is scarce: of requests that cannot go on, and of replies it does not read. */
+static size_t part_of(const struct gateway *g)
+{
+	return g->shared.len / 16 / (g->n_clients + 1);
+}
+
+/* How much is read at a time: that may have to be kept. */
+static size_t read_limit(const struct conn *c)
+{
+	const struct gateway *g = c->gateway;
+
+	if (c->ops->is_common || !conn_is_scarce(g))
+		return g->shared.len / 16;
+	return part_of(g) ?: 1;
+}
+
 static void read_on(struct conn *c)
 {
-	int ret = tcp_read(c->tcp);
+	int ret;
 
+	c->gateway->shared.once = read_limit(c);
+	ret = tcp_read(c->tcp);
 	if (ret > 0) {
 		c->read_ns = c->gateway->now_ns;
 		c->n_pings = 0;
@@ -175,6 +198,7 @@ int conn_open(struct conn *c, struct gateway *g, const struct conn_ops *ops, int
 	c->ops = ops;
 	c->gateway = g;
 	c->fd = fd;
+	c->tcp->is_common = ops->is_common;
 	c->connecting = connecting;
 	c->read_ns = c->active_ns = c->written_ns = g->now_ns;
 	c->events = event.events;
@@ -230,19 +254,14 @@ void conn_take(struct conn *c, const struct tcp_frame *frame)
 		tcp_take(c->tcp, frame);
 }
 
-bool conn_is_scarce(const struct gateway *g)
-{
-	return chunk_pool_room(g->shared.pool) < g->shared.len / 2;
-}
-
 /*
- * How much it may have to write. While half of the memory is free that is queue_max; then no more than its part of a quarter, so that those who
- * do not read what they asked for leave something for the others.
+ * How much it may have to write. While half of the memory is free that is queue_max; then no more than its part, so that those who do not read
+ * what they asked for leave something for the others.
  */
 static size_t queue_limit(const struct conn *c)
 {
 	const struct gateway *g = c->gateway;
-	size_t part = g->shared.len / 4 / (g->n_clients + 1), max = c->tcp->queue_max;
+	size_t part = part_of(g), max = c->tcp->queue_max;
 
 	if (c->ops->is_common || part > max || !conn_is_scarce(g))
 		return max;

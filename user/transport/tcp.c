@@ -40,6 +40,7 @@ int tcp_shared_open(struct tcp_shared *shared, size_t memory_max)
 		return ret;
 	shared->len = chunk_pool_room(shared->pool);
 	shared->spare = shared->len / SPARE_PART;
+	shared->once = shared->read_len;
 	shared->read = malloc(READ_LEN);
 	if (!shared->read) {
 		tcp_shared_close(shared);
@@ -56,11 +57,11 @@ void tcp_shared_close(struct tcp_shared *shared)
 }
 
 /* How much may be read now. */
-static size_t shared_room(const struct tcp_shared *shared)
+static size_t shared_room(const struct tcp *t)
 {
-	size_t room = chunk_pool_room(shared->pool);
+	size_t room = chunk_pool_room(t->shared->pool), spare = t->is_common ? 0 : t->shared->spare;
 
-	return room > shared->spare ? room - shared->spare : 0;
+	return room > spare ? room - spare : 0;
 }
 
 /* --- sockets --- */
@@ -426,9 +427,9 @@ static size_t finisher_room(struct tcp *t, size_t missing)
 {
 	struct tcp_shared *s = t->shared;
 
-	if (shared_room(s) < missing && !s->finisher)
+	if (shared_room(t) < missing && !s->finisher)
 		s->finisher = t;
-	return s->finisher == t ? chunk_pool_room(s->pool) : shared_room(s);
+	return s->finisher == t ? chunk_pool_room(s->pool) : shared_room(t);
 }
 
 /* Into chunks, behind what is kept: `missing` bytes are, of a frame too long for one piece. */
@@ -464,7 +465,7 @@ static size_t read_max(const struct tcp *t, size_t pending)
 static int shared_read(struct tcp *t, size_t pending)
 {
 	struct tcp_shared *s = t->shared;
-	size_t kept = t->in.len, len = min_len(read_max(t, pending), shared_room(s));
+	size_t kept = t->in.len, len = min_len(min_len(read_max(t, pending), s->once), shared_room(t));
 	struct iovec iov = { s->read + kept, len };
 	ssize_t n;
 

@@ -26,6 +26,7 @@ struct tcp_shared {
 	uint8_t *read;	  /* what was just read, of one connection at a time */
 	size_t read_len;  /* bytes there are */
 	size_t len;	  /* bytes of the pool when it is empty */
+	size_t once;	  /* the most that is read at a time; the owner may change it */
 	size_t spare;	  /* those of them that are not read into, but by one whose long frame has begun: */
 	const struct tcp *finisher; /* NULL = nobody; else of many such frames none might become whole */
 	const struct tcp *reader; /* whose bytes are there; NULL = nobody's */
@@ -51,6 +52,7 @@ struct tcp {
 	int fd;
 	uint32_t frame_max;	 /* the most that a len field may say; 0 = no frames: whatever comes is handed out as it comes */
 	size_t queue_max;
+	bool is_common;		 /* many wait for what comes: it may be read also into the memory that is spared */
 	bool is_exact;		 /* nothing behind the frame that is being read is taken from the socket */
 	enum tcp_end end;	 /* of reading; set by tcp_read() and tcp_next() */
 	int error;		 /* errno of a RESET */
