@@ -15,7 +15,7 @@
 
 #include "frame.h"
 
-#define PEER_WAIT_S 5
+#define PEER_WAIT_S 10
 #define PEER_PAYLOAD_MAX 256 /* what is more is compared, and thrown away */
 
 /* --- sockets --- */
