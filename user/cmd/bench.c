@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "bench_stream.h"
 #include "cli.h"
 #include "steer_bench.h"
 #include "tcp_bench.h"
@@ -157,6 +158,8 @@ static const struct cli_verb verbs[] = {
 	  "the datagram path against the kernel's own; PATTERN picks rows" },
 	{ "tcp", bench_tcp, "[--quick] [--only PATTERN]",
 	  "the ways of a TCP service against each other, and against haproxy and nginx if those are installed" },
+	{ "stream", bench_stream, "s0|s1|s2 [--mode MODE] [--profile full|ci] [--results DIR] [OPTION N]...",
+	  "many connections: one echo, connections alone, or as many messages as they carry; writes results/" },
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -6,12 +6,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "clock.h"
 #include "cputime.h"
 #include "row.h"
-#include "tcp_load.h"
+#include "tcp_client.h"
 #include "tcp_path.h"
 
 #define STEP_NS NS_PER_MS
@@ -26,77 +25,25 @@
 #define GB 1e9
 #define INTERRUPTS "ksoftirqd/" /* the threads that take over from interrupts */
 
-/* Seen by both. */
-struct shared {
-	volatile bool stop, has_ended;
-	struct tcp_load_result result;
-};
-
-struct client_params {
-	struct tcp_load_config config;
-	struct shared *shared;
-};
-
-struct client {
-	struct child child;
-	struct shared *shared;
-};
-
-static int client_main(struct child_report *report, const void *arg)
-{
-	const struct client_params *params = arg;
-	int ret;
-
-	_Static_assert(LAB_WHY_LEN >= TCP_LOAD_WHY_LEN, "a sentence of the load fits");
-	child_ready(report, "");
-	ret = tcp_load_run(&params->config, &params->shared->result, &params->shared->stop, NULL, NULL, report->why);
-	params->shared->has_ended = !ret;
-	return ret;
-}
-
-static void client_stop(struct client *client)
-{
-	if (!client->shared)
-		return;
-	client->shared->stop = true;
-	child_stop(&client->child);
-	munmap(client->shared, sizeof(*client->shared));
-	client->shared = NULL;
-}
-
 /* Its sessions are nobody's before: what the last sample's left with the backend is not theirs. */
-static int client_start(struct client *client, struct bench *b, const struct row *row, const struct tcp_path *path,
+static int client_start(struct tcp_client *client, struct bench *b, const struct row *row, const struct tcp_path *path,
 			char why[LAB_WHY_LEN])
 {
-	struct client_params params = {
-		.config = {
-			.n_connections = row->tcp.n_connections,
-			.n_sessions = row->tcp.n_connections,
-			.n_threads = 1,
-			.first_id = b->next_id,
-			.len = row->payload_len,
-			.window = row->tcp.window,
-			.seconds = SECONDS_MAX,
-			.deadline_ms = DEADLINE_MS,
-			.seed = 1,
-		},
+	struct tcp_load_config config = {
+		.n_connections = row->tcp.n_connections,
+		.n_sessions = row->tcp.n_connections,
+		.n_threads = 1,
+		.first_id = b->next_id,
+		.len = row->payload_len,
+		.window = row->tcp.window,
+		.seconds = SECONDS_MAX,
+		.deadline_ms = DEADLINE_MS,
+		.seed = 1,
 	};
-	const struct child_params child = {
-		.lab = &b->lab, .side = LAB_SERVER, .cpu = b->cpu_traffic, .is_ordinary = true, .main = client_main, .arg = &params,
-	};
-	int ret;
 
-	*client = (struct client){};
 	b->next_id += row->tcp.n_connections;
-	memcpy(&params.config.address, &path->address, sizeof(path->address));
-	params.shared = mmap(NULL, sizeof(*params.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (params.shared == MAP_FAILED)
-		return -ENOMEM;
-	client->shared = params.shared;
-	ret = child_start(&client->child, &child, why);
-	if (ret)
-		client_stop(client);
-	return ret;
+	memcpy(&config.address, &path->address, sizeof(path->address));
+	return tcp_client_start(client, b, &config, why);
 }
 
 /* --- processor time --- */
@@ -107,7 +54,7 @@ struct reading {
 	struct cputime kernel;
 };
 
-static int reading_take(const struct client *client, const struct tcp_path *path, struct reading *r)
+static int reading_take(const struct tcp_client *client, const struct tcp_path *path, struct reading *r)
 {
 	uint64_t ns;
 	unsigned int i;
@@ -157,7 +104,7 @@ static int cost_fill(const struct row *row, const struct reading *before, const 
 
 /* --- a run --- */
 
-static int first_answer_wait(struct bench *b, struct client *client, const struct tcp_path *path, char why[LAB_WHY_LEN])
+static int first_answer_wait(struct bench *b, struct tcp_client *client, const struct tcp_path *path, char why[LAB_WHY_LEN])
 {
 	uint64_t n = atomic_load(&path->backend->report->n_messages), until_ns = clock_now_ns() + BEGIN_NS;
 	int ret = 0;
@@ -175,17 +122,13 @@ static int first_answer_wait(struct bench *b, struct client *client, const struc
 }
 
 /* Every message must have been answered, by its own bytes, once and in order. */
-static int client_end(struct bench *b, struct client *client, struct tcp_load_result *result, char why[LAB_WHY_LEN])
+static int client_end(struct bench *b, struct tcp_client *client, struct tcp_load_result *result, char why[LAB_WHY_LEN])
 {
-	uint64_t until_ns = clock_now_ns() + END_NS;
-	int ret = 0;
+	uint64_t cpu_ns;
+	int ret;
 
-	client->shared->stop = true;
-	while (!ret && child_alive(&client->child, why) && clock_now_ns() < until_ns)
-		ret = bench_sleep(b, STEP_NS);
-	if (!ret && !client->shared->has_ended)
-		ret = -EIO;
-	*result = client->shared->result;
+	tcp_client_quit(client);
+	ret = tcp_client_wait(client, b, END_NS, result, &cpu_ns, why);
 	if (ret || (tcp_load_clean(result) && !result->errors && !result->reconnects))
 		return ret;
 	snprintf(why, LAB_WHY_LEN, "not exact: %llu sent, %llu lost, %llu torn, %llu out of order, %llu errors, %llu reconnects",
@@ -195,7 +138,7 @@ static int client_end(struct bench *b, struct client *client, struct tcp_load_re
 	return -EBADMSG;
 }
 
-static int window_measure(struct bench *b, const struct row *row, const struct client *client, const struct tcp_path *path,
+static int window_measure(struct bench *b, const struct row *row, const struct tcp_client *client, const struct tcp_path *path,
 			  struct sample *sample, char why[LAB_WHY_LEN])
 {
 	static struct reading before, after;
@@ -220,7 +163,7 @@ static int window_measure(struct bench *b, const struct row *row, const struct c
 static int path_measure(struct bench *b, const struct row *row, struct tcp_load_result *result, struct sample *sample,
 			char why[LAB_WHY_LEN])
 {
-	struct client client = {};
+	struct tcp_client client = {};
 	struct tcp_path path;
 	int ret = tcp_path_open(b, row->tcp.way, row->payload_len, &path, why);
 
@@ -233,7 +176,7 @@ static int path_measure(struct bench *b, const struct row *row, struct tcp_load_
 		ret = window_measure(b, row, &client, &path, sample, why);
 	if (!ret)
 		ret = client_end(b, &client, result, why);
-	client_stop(&client);
+	tcp_client_stop(&client);
 	return ret;
 }
 

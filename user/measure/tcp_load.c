@@ -39,6 +39,9 @@ static void result_add(struct tcp_load_result *sum, const struct tcp_load_result
 	sum->given_up += r->given_up;
 	sum->not_opened += r->not_opened;
 	sum->bytes += r->bytes;
+	sum->measured_sent += r->measured_sent;
+	sum->measured_answered += r->measured_answered;
+	sum->answered_inside += r->answered_inside;
 }
 
 static void histogram_join(struct histogram *sum, const struct histogram *h)
@@ -59,10 +62,16 @@ static void histogram_join(struct histogram *sum, const struct histogram *h)
 static void latency_collect(const struct load *l, struct tcp_load_result *r)
 {
 	struct histogram all = {};
+	uint64_t sum_ns = 0;
 	uint32_t i;
 
-	for (i = 0; i < l->n_started; i++)
+	for (i = 0; i < l->n_started; i++) {
 		histogram_join(&all, &l->shards[i].latency_ns);
+		sum_ns += l->shards[i].latency_sum_ns;
+	}
+	r->ns_min = all.min;
+	r->ns_mean = all.n ? sum_ns / all.n : 0;
+	r->ns_p95 = histogram_percentile(&all, 950);
 	r->ns_p50 = histogram_percentile(&all, 500);
 	r->ns_p99 = histogram_percentile(&all, 990);
 	r->ns_p999 = histogram_percentile(&all, 999);

@@ -29,6 +29,8 @@ struct tcp_load_config {
 	uint32_t rate;	       /* requests a second, of all sessions; 0 = no limit but the window */
 	uint64_t n_messages;   /* ends after so many; 0 = no limit but the time */
 	double seconds;	       /* 0 = no limit but the number */
+	double warmup_s;       /* before them: what is sent meanwhile is not measured */
+	bool opens_only;       /* ends when its sessions are open, and sends nothing */
 	uint32_t deadline_ms;  /* a session that hears nothing for so long while it waits is given up */
 	uint32_t drop_rate;    /* connections a second that are dropped and come back */
 	bool cut;	       /* written in pieces of random length */
@@ -58,7 +60,11 @@ struct tcp_load_result {
 	uint64_t bytes;		   /* of answers */
 	double seconds;		   /* that sending took */
 	double answered_per_s, mb_per_s; /* while sending; 10^6 bytes */
-	uint64_t ns_p50, ns_p99, ns_p999, ns_max; /* from a request's time to its answer; 0 until all is over */
+	uint64_t measured_sent;	    /* requests, behind the warm-up */
+	uint64_t measured_answered; /* of those, whenever */
+	uint64_t answered_inside;   /* answers that came behind the warm-up, while sending */
+	/* From a request's time to its answer, of those measured; 0 until all is over. */
+	uint64_t ns_min, ns_mean, ns_p50, ns_p95, ns_p99, ns_p999, ns_max;
 };
 
 /* True if there were requests on all sessions, and each was answered by its own bytes or covered by an error, once and in order. */

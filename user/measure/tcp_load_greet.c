@@ -59,6 +59,8 @@ static void session_opened(struct load_session *s, uint64_t served)
 		shard->n_unopened--;
 	}
 	s->was_opened = true;
+	if (shard->c->opens_only)
+		load_session_leave(s);
 	load_session_offer(s);
 }
 

@@ -103,6 +103,8 @@ struct load_shard {
 	struct stream_random random;
 	double rate; /* its share; 0 = none */
 	uint64_t now_ns, open_ns, start_ns, end_ns; /* opened; began to send; ended that. 0 = not yet */
+	uint64_t measure_ns; /* the end of the warm-up */
+	uint64_t latency_sum_ns;
 	uint64_t tick_ns, check_ns, publish_ns;
 	uint64_t n_begun; /* requests */
 	uint64_t n_dropped;
@@ -209,6 +211,9 @@ void load_sessions_unpause(struct load_shard *shard);
 
 /* Finished, if no more is sent and nothing is expected. */
 void load_session_settle(struct load_session *s);
+
+/* It begins no more requests. */
+void load_session_leave(struct load_session *s);
 
 /* Has waited for longer than it may: given up. */
 void load_session_check(struct load_session *s);

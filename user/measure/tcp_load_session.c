@@ -127,6 +127,13 @@ void load_session_check(struct load_session *s)
 	session_finish(s);
 }
 
+void load_session_leave(struct load_session *s)
+{
+	s->conn->shard->n_left -= s->n_left;
+	s->n_left = 0;
+	load_session_settle(s);
+}
+
 /* --- sending --- */
 
 /* Small ones as often as large ones: the number of bits is drawn first. */
@@ -175,6 +182,7 @@ static size_t request_begin(struct load_session *s)
 	if (!s->ledger.n_open)
 		s->alive_ns = shard->now_ns;
 	seq = request_ledger_begin(&s->ledger, &shard->result.requests, &request);
+	shard->result.measured_sent += due_ns >= shard->measure_ns;
 	request->sent_ns = due_ns;
 	request->len = len_choose(shard);
 	s->n_left--;
@@ -231,8 +239,14 @@ static void answer_judge(struct load_session *s, const struct request *request, 
 
 	shard->result.bytes += frame->len;
 	shard->result.torn += !answer_is_whole(shard, request, frame, bytes);
-	if (shard->now_ns > request->sent_ns)
-		histogram_add(&shard->latency_ns, shard->now_ns - request->sent_ns);
+	shard->result.answered_inside += shard->now_ns >= shard->measure_ns && !shard->end_ns;
+	if (request->sent_ns < shard->measure_ns)
+		return;
+	shard->result.measured_answered++;
+	if (shard->now_ns <= request->sent_ns)
+		return;
+	histogram_add(&shard->latency_ns, shard->now_ns - request->sent_ns);
+	shard->latency_sum_ns += shard->now_ns - request->sent_ns;
 }
 
 static void session_heard(struct load_session *s)

@@ -300,6 +300,7 @@ static void session_clock_start(struct load_session *s)
 static void sending_begin(struct load_shard *shard)
 {
 	shard->start_ns = shard->now_ns;
+	shard->measure_ns = shard->start_ns + shard->c->warmup_s * NS_PER_S;
 	sessions_each(shard, load_session_offer);
 }
 
@@ -307,7 +308,7 @@ static bool sending_is_over(const struct load_shard *shard)
 {
 	if (!shard->n_left || *shard->stop)
 		return true;
-	return shard->start_ns && shard->c->seconds && shard->now_ns - shard->start_ns >= shard->c->seconds * NS_PER_S;
+	return shard->start_ns && shard->c->seconds && shard->now_ns >= shard->measure_ns + shard->c->seconds * NS_PER_S;
 }
 
 /* From here on a slow reader's silence counts. */

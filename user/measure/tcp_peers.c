@@ -11,7 +11,7 @@
 #include "tcp_path.h"
 
 #define TURN_NS (100 * NS_PER_MS)
-#define BACKLOG 4096
+#define BACKLOG 32768 /* the kernel cuts it to net.core.somaxconn */
 #define SESSIONS_MAX 65536
 #define WAITING_MAX 65536
 #define QUEUE_MAX (1u << 20)
