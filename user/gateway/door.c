@@ -10,6 +10,7 @@
 
 #include "endpoint.h"
 #include "front.h"
+#include "place.h"
 #include "link.h"
 #include "names.h"
 #include "relay.h"

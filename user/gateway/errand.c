@@ -5,6 +5,8 @@
 
 #include "express.h"
 #include "front.h"
+#include "place.h"
+#include "hello.h"
 #include "link.h"
 
 #define NS_PER_MS 1000000ULL
@@ -137,7 +139,7 @@ static void want_take(struct gateway *g, unsigned int from, const struct mail *m
 	struct stream_session *s = stream_session_find(g->sessions, mail->service, mail->id);
 	struct errand *e = NULL;
 
-	if (s && !s->errand && s->state != STREAM_WANTED && front_may_have(s, mail->token))
+	if (s && !s->errand && s->state != STREAM_WANTED && hello_may_have(s, mail->token))
 		e = errand_new(g, from, mail);
 	if (e)
 		errand_hold(g, e, s);
@@ -174,9 +176,9 @@ static void yours_take(struct gateway *g, const struct mail *mail)
 		return;
 	}
 	if (mail->result == ERRAND_DONE)
-		front_owns(s);
+		hello_granted(s);
 	else
-		front_refused(g, s);
+		hello_refused(g, s);
 }
 
 static void go_take(struct gateway *g, const struct mail *mail)

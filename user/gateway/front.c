@@ -2,15 +2,14 @@
 #include "front.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "errand.h"
 #include "express.h"
+#include "hello.h"
 #include "link.h"
-#include "names.h"
-#include "route.h"
+#include "place.h"
 #include "wire.h"
 
 #define NS_PER_MS 1000000ULL
@@ -24,11 +23,6 @@ static struct front *front_of(struct conn *conn)
 	return (struct front *)conn;
 }
 
-static void count(const struct front *c, enum xsr_stream_stat stat)
-{
-	gateway_count(c->conn.gateway, c->service, stat);
-}
-
 void front_end(struct front *c, enum xsr_stream_stat why)
 {
 	if (!c->why)
@@ -36,7 +30,7 @@ void front_end(struct front *c, enum xsr_stream_stat why)
 	conn_end(&c->conn);
 }
 
-static int refuse(struct front *c, enum xsr_stream_stat why)
+int front_refuse(struct front *c, enum xsr_stream_stat why)
 {
 	front_end(c, why);
 	return -ECANCELED;
@@ -59,7 +53,7 @@ static int error_send(struct front *c, uint64_t id, uint64_t seq, uint16_t code)
 	int ret = conn_send(&c->conn, &f, wire_frame(&f, XSR_FRAME_ERROR, XSR_FRAME_ERR, id, seq, &error, sizeof(error)));
 
 	if (!ret)
-		count(c, error_stats[code]);
+		front_count(c, error_stats[code]);
 	return ret;
 }
 
@@ -101,365 +95,12 @@ static void errors_send(struct front *c)
 	}
 }
 
-static int ack_send(struct front *c, const struct stream_session *s, uint64_t id, uint8_t result, uint64_t seq)
-{
-	const struct xsr_frame_hello_ack ack = {
-		.result = result,
-		.role = XSR_ROLE_ROUTER,
-		.worker = htobe16(c->conn.gateway->p.worker),
-		.generation = htobe32(s ? s->generation : 0),
-		.id = htobe64(id),
-	};
-	struct wire_frame f;
-
-	if (result != XSR_HELLO_OK)
-		count(c, XSR_STREAM_STAT_REJECTED);
-	return conn_send(&c->conn, &f, wire_frame(&f, XSR_FRAME_HELLO_ACK, XSR_FRAME_REPLY, id, seq, &ack, sizeof(ack)));
-}
-
-/* --- its sessions --- */
-
-static void session_unbind(struct stream_session *s)
-{
-	struct front *c = s->client;
-
-	if (!c)
-		return;
-	express_end(s);
-	if (c->last == s)
-		c->last = NULL;
-	conn_resume(&c->conn); /* it may wait for this session */
-	stream_session_bind(c->conn.gateway->sessions, s, NULL, NULL, c->conn.gateway->now_ns);
-	gateway_gauge(c->conn.gateway, s->service, XSR_STREAM_STAT_SESSIONS, -1);
-}
-
-static void session_bind(struct front *c, struct stream_session *s)
-{
-	struct front *before = s->client;
-
-	if (before == c)
-		return;
-	session_unbind(s);
-	stream_session_bind(c->conn.gateway->sessions, s, c, &c->sessions, c->conn.gateway->now_ns);
-	gateway_gauge(c->conn.gateway, s->service, XSR_STREAM_STAT_SESSIONS, 1);
-	if (before) {
-		count(c, XSR_STREAM_STAT_RESUMED);
-		front_left(before);
-	}
-}
-
 void front_left(struct front *c)
 {
 	if (LIST_EMPTY(&c->sessions))
 		front_end(c, XSR_STREAM_STAT_CLOSED_TAKEN);
 	else
 		front_answered(c); /* it may have stayed for this one */
-}
-
-void session_drop(struct gateway *g, struct stream_session *s)
-{
-	session_unbind(s);
-	link_bind(s, NULL);
-	stream_session_remove(g->sessions, s);
-}
-
-void session_forget(struct gateway *g, struct stream_session *s)
-{
-	errand_abort(s);
-	if (link_is_up(s->link) && s->link_epoch == s->link->epoch)
-		link_send(s->link, XSR_FRAME_BYE, s->id, 0);
-	if (s->state != STREAM_WANTED)
-		registry_forget(g->p.registry, s->service, s->id);
-	session_drop(g, s);
-}
-
-/* --- where requests go --- */
-
-/* Without a route it stays where it is while that is up. */
-static struct link *link_of_default(struct gateway *g, const struct stream_session *s, bool was_routed)
-{
-	return !was_routed && link_is_up(s->link) ? s->link : link_choose(g, s->service, s->id);
-}
-
-/* By its route, or by the service's default; NULL: nowhere now, *rejected tells whether ever. */
-static struct link *link_of_route(struct gateway *g, struct stream_session *s, bool *rejected)
-{
-	const struct xsr_service *service = &g->p.maps->services[s->service];
-	struct xsr_route route = {};
-	int ret = route_get(g->p.maps, s->service, service, s->id, &route);
-	bool was_routed = s->is_routed;
-
-	s->generation = ret ? 0 : route.generation;
-	s->is_routed = !ret;
-	*rejected = ret ? service->default_action != XSR_ACTION_HASH : route.action != XSR_ACTION_BACKEND;
-	if (*rejected)
-		return NULL;
-	return ret ? link_of_default(g, s, was_routed) : link_find(g, s->service, route.target);
-}
-
-static uint32_t routes_version(const struct gateway *g)
-{
-	return __atomic_load_n(&g->p.maps->switches->routes_version, __ATOMIC_ACQUIRE);
-}
-
-/* False: its requests go nowhere by the operator's will. */
-static bool session_route(struct gateway *g, struct stream_session *s)
-{
-	uint32_t version = routes_version(g);
-	bool rejected;
-	struct link *link = link_of_route(g, s, &rejected);
-
-	s->routes_version = version;
-	if (s->link != link) {
-		express_end(s);
-		link_bind(s, link);
-	}
-	return !rejected;
-}
-
-/* Its link, if requests may go there now. A session that has no route goes to a backend that is up. */
-static struct link *session_link(struct gateway *g, struct stream_session *s)
-{
-	if (!s->link || s->routes_version != routes_version(g) || (!link_is_up(s->link) && !s->is_routed))
-		session_route(g, s);
-	return link_is_up(s->link) ? s->link : NULL;
-}
-
-/* --- HELLO --- */
-
-/* The handshake is over: the kernel moves its frames from here on. */
-static void front_join(struct front *c)
-{
-	struct conn *conn = &c->conn;
-	int ret = conn_join(conn, SOCKMAP_CLIENT, c->service, conn->tcp->frame_max);
-
-	c->wants_kernel = false;
-	if (!ret)
-		ret = conn_start(conn);
-	if (ret)
-		front_end(c, XSR_STREAM_STAT_CLOSED_RESET);
-}
-
-/* Replies that the client has not got yet come again: if they do not, it is told so as of others. */
-static void session_go(struct stream_session *s, uint64_t seq)
-{
-	struct gateway *g = s->gateway;
-
-	if (g->p.deadline_ms && seq > s->asked)
-		stream_session_asked(g->sessions, s, seq, g->now_ns, g->p.deadline_ms * NS_PER_MS);
-	if (s->client->wants_kernel)
-		front_join(s->client);
-	else
-		conn_resume(&s->client->conn);
-	express_begin(s);
-}
-
-/* Its backend does not want it: it has no client until another HELLO. */
-static void session_stay(struct stream_session *s)
-{
-	struct front *c = s->client;
-
-	session_unbind(s);
-	conn_resume(&c->conn);
-}
-
-void front_greeted(struct stream_session *s, uint8_t result, uint64_t seq)
-{
-	bool asked = s->state == STREAM_GREETED;
-
-	s->state = STREAM_OPEN;
-	if (!asked || !s->client)
-		return;
-	ack_send(s->client, s, s->id, result, seq);
-	if (result == XSR_HELLO_OK)
-		session_go(s, seq);
-	else
-		session_stay(s);
-}
-
-/* What has to wait cannot, if the kernel moves the connection: the client tries again. */
-static int hello_wait(struct front *c, uint64_t id, struct conn *on)
-{
-	if (!c->conn.socket)
-		return conn_wait(&c->conn, on);
-	return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
-}
-
-/* Who gets any ID gets another one then. */
-static int greet_later(struct front *c, struct stream_session *s)
-{
-	struct conn *on = &s->link->conn->conn;
-	uint64_t id = s->id;
-
-	if (!s->client)
-		session_forget(c->conn.gateway, s);
-	return hello_wait(c, id, on);
-}
-
-/* At the next tick. */
-static int hello_later(struct front *c, uint64_t id)
-{
-	int ret = hello_wait(c, id, NULL);
-
-	c->conn.until_tick = ret == -EAGAIN;
-	return ret;
-}
-
-/* The session is this worker's: its backend says how far it came. */
-static int session_greet(struct front *c, struct stream_session *s, uint64_t seq)
-{
-	struct gateway *g = c->conn.gateway;
-	bool may = session_route(g, s);
-
-	if (!may || !session_link(g, s)) {
-		ack_send(c, s, s->id, may ? XSR_HELLO_BUSY : XSR_HELLO_REJECT, 0);
-		if (!s->client)
-			session_forget(g, s);
-		return 0;
-	}
-	express_end(s);
-	if (!express_is_clear(s))
-		return hello_later(c, s->id);
-	s->link_epoch = 0;
-	if (link_introduce(s, seq))
-		return greet_later(c, s);
-	session_bind(c, s);
-	stream_session_begin(g->sessions, s, seq);
-	s->state = STREAM_GREETED;
-	count(c, XSR_STREAM_STAT_HELLOS);
-	return 0;
-}
-
-/*
- * When it was accepted, for front_may_have(). The peer may have closed it, although frames of it are still to be read: then it is older than any,
- * whatever the clocks of the workers' turns say.
- */
-static uint64_t came_ns(const struct front *c)
-{
-	struct tcp_info info = {};
-	socklen_t len = sizeof(info);
-	bool has_left = getsockopt(c->conn.fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_state != TCP_ESTABLISHED;
-
-	return has_left ? 0 : c->accepted_ns;
-}
-
-/* Another worker owns it: the HELLO waits here until that one has parted with it. */
-static int session_want(struct front *c, uint64_t id, unsigned int owner)
-{
-	struct gateway *g = c->conn.gateway;
-	const struct mail want = { .type = GATEWAY_MAIL_WANT, .service = c->service, .id = id, .token = came_ns(c) };
-	struct stream_session *s = stream_session_add(g->sessions, c->service, id);
-
-	if (!s)
-		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
-	s->gateway = g;
-	s->left_ns = g->now_ns;
-	s->state = STREAM_WANTED;
-	session_bind(c, s);
-	if (!post_mail(&g->post, owner, &want)) {
-		session_forget(g, s);
-		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
-	}
-	return hello_wait(c, id, NULL);
-}
-
-void front_owns(struct stream_session *s)
-{
-	s->state = STREAM_OPEN;
-	if (s->client)
-		conn_resume(&s->client->conn);
-}
-
-/* Its HELLO, which waits, is looked at again. */
-void front_refused(struct gateway *g, struct stream_session *s)
-{
-	struct front *c = s->client;
-	uint64_t id = s->id;
-
-	session_drop(g, s);
-	if (!c)
-		return;
-	c->refused_id = id;
-	conn_resume(&c->conn);
-}
-
-bool front_may_have(const struct stream_session *s, uint64_t accepted_ns)
-{
-	return !s->client || s->client->conn.has_ended || s->client->accepted_ns <= accepted_ns;
-}
-
-/* If there are as many as there may be, who has been without client for the longest time makes room. */
-static bool room_make(struct gateway *g)
-{
-	struct stream_session *oldest = TAILQ_FIRST(&g->sessions->left);
-
-	if (oldest)
-		session_forget(g, oldest);
-	return oldest;
-}
-
-static struct stream_session *session_new(struct gateway *g, uint32_t service, uint64_t id)
-{
-	struct stream_session *s = stream_session_add(g->sessions, service, id);
-
-	return s || !room_make(g) ? s : stream_session_add(g->sessions, service, id);
-}
-
-/* The worker that owns the session, or -ENOSPC; any ID (0) is this one's. */
-static int session_claim(struct front *c, uint64_t *id)
-{
-	const struct gateway_params *p = &c->conn.gateway->p;
-
-	if (*id)
-		return registry_claim(p->registry, c->service, *id, p->worker);
-	return registry_assign(p->registry, c->service, id, p->worker) ?: (int)p->worker;
-}
-
-static int session_begin(struct front *c, uint64_t id, uint64_t seq)
-{
-	struct gateway *g = c->conn.gateway;
-	struct stream_session *s;
-	int owner = session_claim(c, &id);
-
-	if (owner == -ENOSPC && room_make(g))
-		owner = session_claim(c, &id);
-	if (owner >= 0 && (unsigned int)owner != g->p.worker)
-		return session_want(c, id, owner);
-	s = owner < 0 ? NULL : session_new(g, c->service, id);
-	if (!s) {
-		if (owner >= 0)
-			registry_forget(g->p.registry, c->service, id);
-		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
-	}
-	s->gateway = g;
-	s->left_ns = g->now_ns;
-	s->state = STREAM_OPEN;
-	return session_greet(c, s, seq);
-}
-
-static int hello_take(struct front *c, const struct tcp_frame *frame)
-{
-	struct gateway *g = c->conn.gateway;
-	uint64_t id = be64toh(frame->header->id), seq = be64toh(frame->header->seq);
-	struct stream_session *s = id ? stream_session_find(g->sessions, c->service, id) : NULL;
-	struct xsr_frame_hello hello;
-
-	if (frame->len < XSR_FRAME_HEADER_LEN + sizeof(hello))
-		return refuse(c, XSR_STREAM_STAT_CLOSED_BAD_LEN);
-	tcp_frame_copy(c->conn.tcp, frame, XSR_FRAME_HEADER_LEN, &hello, sizeof(hello));
-	if (hello.role != XSR_ROLE_CLIENT || be64toh(hello.id) != id)
-		return ack_send(c, NULL, id, XSR_HELLO_REJECT, 0), 0;
-	if (c->refused_id) {
-		c->refused_id = 0;
-		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
-	}
-	if (!s)
-		return session_begin(c, id, seq);
-	if (s->client != c && !front_may_have(s, came_ns(c)))
-		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
-	if (s->state == STREAM_WANTED || s->is_held)
-		return s->client == c ? hello_wait(c, id, NULL) : hello_later(c, id);
-	return session_greet(c, s, seq);
 }
 
 /* --- requests --- */
@@ -481,7 +122,7 @@ static void request_note(struct front *c, struct stream_session *s, uint64_t seq
 	struct gateway *g = c->conn.gateway;
 
 	stream_session_asked(g->sessions, s, seq, g->now_ns, g->p.deadline_ms * NS_PER_MS);
-	count(c, XSR_STREAM_STAT_REQUESTS);
+	front_count(c, XSR_STREAM_STAT_REQUESTS);
 	*gateway_counter(g, c->service, XSR_STREAM_STAT_REQUEST_BYTES) += len;
 }
 
@@ -508,7 +149,7 @@ static int request_wait(struct front *c, struct stream_session *s, const struct 
 {
 	if (c->conn.socket)
 		return request_refuse(c, s, frame, XSR_ERROR_OVERFLOW);
-	count(c, XSR_STREAM_STAT_STALLS);
+	front_count(c, XSR_STREAM_STAT_STALLS);
 	return conn_wait(&c->conn, on);
 }
 
@@ -532,7 +173,7 @@ static int request_pass(struct front *c, const struct tcp_frame *frame)
 	if (conn_forward(&c->conn, frame, &link->conn->conn)) {
 		if (c->conn.socket)
 			return request_refuse(c, s, frame, XSR_ERROR_OVERFLOW);
-		count(c, XSR_STREAM_STAT_STALLS);
+		front_count(c, XSR_STREAM_STAT_STALLS);
 		return -EAGAIN;
 	}
 	request_note(c, s, seq, frame->len);
@@ -555,7 +196,7 @@ static int bye_take(struct front *c, const struct tcp_frame *frame)
 	struct stream_session *s = session_of(c, be64toh(frame->header->id));
 
 	if (!frame->header->id)
-		return refuse(c, XSR_STREAM_STAT_CLOSED_BY_PEER);
+		return front_refuse(c, XSR_STREAM_STAT_CLOSED_BY_PEER);
 	if (s)
 		session_forget(c->conn.gateway, s);
 	return 0;
@@ -575,7 +216,7 @@ static int control_take(struct front *c, const struct tcp_frame *frame)
 		return bye_take(c, frame);
 	case XSR_FRAME_HELLO_ACK:
 	case XSR_FRAME_ERROR:
-		return refuse(c, XSR_STREAM_STAT_CLOSED_BAD_TYPE);
+		return front_refuse(c, XSR_STREAM_STAT_CLOSED_BAD_TYPE);
 	default:
 		return 1;
 	}
@@ -652,7 +293,7 @@ static void front_ended(struct conn *conn)
 	struct gateway *g = conn->gateway;
 	struct stream_session *s;
 
-	count(c, stat_of_end(c));
+	front_count(c, stat_of_end(c));
 	LIST_REMOVE(c, of_gateway);
 	g->n_clients--;
 	gateway_gauge(g, c->service, XSR_STREAM_STAT_CONNECTIONS, -1);
@@ -705,7 +346,7 @@ void front_open(struct gateway *g, uint32_t service, int fd, bool wants_kernel)
 	LIST_INSERT_HEAD(&g->clients, c, of_gateway);
 	g->n_clients++;
 	gateway_gauge(g, service, XSR_STREAM_STAT_CONNECTIONS, 1);
-	count(c, XSR_STREAM_STAT_ACCEPTED);
+	front_count(c, XSR_STREAM_STAT_ACCEPTED);
 }
 
 /* --- time --- */
@@ -754,7 +395,7 @@ static void wait_look(struct front *c)
 	if (c->leaves && ms > (PINGS_MAX + 1) * (p->heartbeat_ms ?: HANDSHAKE_MS) + p->deadline_ms)
 		front_end(c, XSR_STREAM_STAT_CLOSED_BY_PEER);
 	else if (s && s->state == STREAM_WANTED && ms > WANT_MS)
-		front_refused(c->conn.gateway, s);
+		hello_refused(c->conn.gateway, s);
 }
 
 /* What the kernel did by itself. */

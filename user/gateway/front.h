@@ -26,32 +26,14 @@ void front_open(struct gateway *gateway, uint32_t service, int fd, bool wants_ke
 /* Closes it; `why` is one of XSR_STREAM_STAT_CLOSED_*. */
 void front_end(struct front *client, enum xsr_stream_stat why);
 
-/* HELLO_ACK, with what the backend said of the session: seq = the last request that it has served. */
-void front_greeted(struct stream_session *session, uint8_t result, uint64_t seq);
+/* The same, from within conn_ops.frame: returns -ECANCELED. */
+int front_refuse(struct front *front, enum xsr_stream_stat why);
 
 /* The session's client is told that requests up to seq, which have no answer, get none. */
 void front_error(struct gateway *gateway, struct stream_session *session, uint16_t code, uint64_t seq);
 
 /* The same, because it takes too long. */
 void front_overdue(struct gateway *gateway, struct stream_session *session, uint64_t seq);
-
-/*
- * Whether a client that came in at that time may have the session: what is left of an earlier connection does not take it away from a
- * later one.
- */
-bool front_may_have(const struct stream_session *session, uint64_t accepted_ns);
-
-/* The other worker has parted with the session that a client here wants. */
-void front_owns(struct stream_session *session);
-
-/* It does not, for now: the client is to try again. */
-void front_refused(struct gateway *gateway, struct stream_session *session);
-
-/* It is another worker's now, or nobody's any more: nothing of it stays. */
-void session_drop(struct gateway *gateway, struct stream_session *session);
-
-/* It is over: the backend is told, nobody owns it. */
-void session_forget(struct gateway *gateway, struct stream_session *session);
 
 /* One of its sessions has another client now, or none. */
 void front_left(struct front *client);
@@ -61,5 +43,10 @@ void front_answered(struct front *client);
 
 /* About 20 times a second: heartbeats, those that are silent, idle, or slow. */
 void front_tick(struct front *client);
+
+static inline void front_count(const struct front *front, enum xsr_stream_stat stat)
+{
+	gateway_count(front->conn.gateway, front->service, stat);
+}
 
 #endif /* XSR_FRONT_H */

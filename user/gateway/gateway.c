@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "front.h"
+#include "place.h"
 #include "door.h"
 #include "errand.h"
 #include "express.h"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cpu.h"
 #include "sockmap.h"
 
 #define PATIENCE_S 3
@@ -54,21 +55,6 @@ static int posts_join(struct gateways *gs)
 			ret = pair_join(gs, a, b);
 	}
 	return ret;
-}
-
-/* The i-th of the cores that this process may use, round and round. */
-static int cpu_choose(unsigned int i)
-{
-	cpu_set_t set;
-	int cpu, n;
-
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return -1;
-	n = i % CPU_COUNT(&set);
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &set) && n-- == 0)
-			return cpu;
-	return -1;
 }
 
 static bool is_wished(const struct maps *maps, enum xsr_stream_mode mode)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "front.h"
+#include "hello.h"
 #include "endpoint.h"
 #include "errand.h"
 #include "express.h"
@@ -169,7 +170,7 @@ static void session_ack(struct link *l, uint64_t id, uint8_t result, uint64_t se
 
 	if (!s || s->link != l || (s->n_hellos && --s->n_hellos))
 		return;
-	front_greeted(s, result, seq);
+	hello_answered(s, result, seq);
 }
 
 static int ack_take(struct link *l, const struct tcp_frame *frame)
@@ -325,7 +326,7 @@ static void sessions_lose(struct link *l)
 		if (s->is_busy)
 			front_error(l->gateway, s, XSR_ERROR_NO_BACKEND, s->asked);
 		if (s->state == STREAM_GREETED)
-			front_greeted(s, XSR_HELLO_BUSY, 0);
+			hello_answered(s, XSR_HELLO_BUSY, 0);
 	}
 	while ((e = TAILQ_FIRST(&l->barriers))) {
 		TAILQ_REMOVE(&l->barriers, e, of_link);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "cpu.h"
 #include "instance.h"
 #include "socket.h"
 #include "router.h"
@@ -159,21 +160,6 @@ static int devices_open(struct xsr_router *r, const struct xsr_router_config *c,
 	}
 	snprintf(r->mode_active, sizeof(r->mode_active), "%s ", attach_mode_name(infos[0].mode));
 	return ret;
-}
-
-/* The i-th of the cores that this process may use, round and round. */
-static int cpu_choose(unsigned int i)
-{
-	cpu_set_t set;
-	int cpu, n;
-
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return -1;
-	n = i % CPU_COUNT(&set);
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &set) && n-- == 0)
-			return cpu;
-	return -1;
 }
 
 static int worker_add(struct xsr_router *r, unsigned int number, int cpu, char why[XSR_WHY_LEN])
