@@ -73,7 +73,7 @@ static void mode_try(struct gateways *gs, enum xsr_stream_mode mode, struct gate
 	char *why = gs->broken[mode];
 
 	p->broken[mode] = why;
-	if (gs->stream && stream_mode_works(gs->stream, mode, why))
+	if (gs->stream && stream_mode_works(gs->stream, mode, why) && !sockmap_self_test(gs->stream, mode, why))
 		p->broken[mode] = NULL;
 }
 
