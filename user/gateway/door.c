@@ -243,7 +243,7 @@ static bool is_ours(const struct xsr_service *s)
 /* Whether it is still the service for which the door was opened. Its default action may change meanwhile. */
 static bool is_same(const struct door *d, const struct xsr_service *s)
 {
-	return is_ours(s) && !memcmp(d->service.addr, s->addr, sizeof(s->addr)) && d->service.port == s->port &&
+	return is_ours(s) && !memcmp(d->service.addr, s->addr, sizeof(s->addr)) && d->service.port == s->port && d->service.flags == s->flags &&
 	       !strcmp(d->service.name, s->name) && d->service.frame_max == s->frame_max && d->service.mode == s->mode;
 }
 

@@ -405,7 +405,8 @@ static void link_connect(struct link *l)
 	struct sockaddr_storage address;
 	int fd;
 
-	endpoint_of_backend(backend_of(l), &address);
+	l->address = *backend_of(l);
+	endpoint_of_backend(&l->address, &address);
 	fd = lc ? tcp_connect((struct sockaddr *)&address, &g->p.options) : -ENOMEM;
 	if (fd < 0 || conn_open(&lc->conn, g, &link_ops, fd, g->p.maps->services[l->service].frame_max, true)) {
 		free(lc);
@@ -463,8 +464,18 @@ static void heartbeat(struct link *l)
 		conn->n_pings = due;
 }
 
+/* The backend of that number is another one now. */
+static bool has_moved(const struct link *l)
+{
+	const struct xsr_backend *b = backend_of(l);
+
+	return b->port != l->address.port || b->family != l->address.family || memcmp(b->addr, l->address.addr, sizeof(b->addr));
+}
+
 void link_tick(struct link *l)
 {
+	if (l->conn && has_moved(l))
+		conn_end(&l->conn->conn);
 	if (l->conn && l->conn->conn.until_tick)
 		conn_resume(&l->conn->conn);
 	if (l->conn)

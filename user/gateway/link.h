@@ -16,6 +16,7 @@ struct link {
 	struct gateway *gateway;
 	uint32_t service;
 	uint32_t backend;	 /* number */
+	struct xsr_backend address; /* that it was connected to last */
 	enum link_state state;
 	uint32_t epoch;		 /* counts the times that it came up; 0 = never */
 	struct link_conn *conn;	 /* NULL while it is down */
