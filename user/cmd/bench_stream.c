@@ -76,7 +76,8 @@ static int way_take(const struct cli *cli, const char *name, struct command *c)
 	int way = word_find(ways, TCP_WAYS, name);
 
 	if (way < 0)
-		return cli_usage(cli, "bench stream: --mode '%s': expected direct, epoll, frames, relay, splice, local, haproxy or nginx",
+		return cli_usage(cli,
+				 "bench stream: --mode '%s': expected direct, epoll, frames, relay, splice, local, haproxy or nginx",
 				 name);
 	c->params.way = way;
 	return CLI_OK;
@@ -166,7 +167,8 @@ static int limits_check(const struct cli *cli, const struct stream_params *p)
 	fprintf(stderr, "limits: nofile %llu, backlog %s, memlock %llu\n", (unsigned long long)files, somaxconn,
 		(unsigned long long)memlock.rlim_cur);
 	if ((uint64_t)p->ccu * of_each + FILES_SPARE > files)
-		return cli_usage(cli, "bench stream: --ccu %u: a process may have %llu descriptors, and this way needs %u for each; see ulimit -Hn",
+		return cli_usage(cli,
+				 "bench stream: --ccu %u: a process may have %llu descriptors; this way needs %u for each; ulimit -Hn",
 				 p->ccu, (unsigned long long)files, of_each);
 	return CLI_OK;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The processor time that the kernel takes besides what it does for a process within its system calls: its own threads, which
- * write what a socket map redirects (see worktime.h); and interrupts, as those that deliver a packet of the loopback device. Time in interrupts is
- * in the time of whoever was interrupted (with the loopback device, who sends), unless this kernel accounts for it apart.
+ * write what a socket map redirects (see worktime.h); and interrupts, as those that deliver a packet of the loopback device. Time
+ * in interrupts is in the time of whoever was interrupted (with the loopback device, who sends), unless this kernel accounts for it apart.
  */
 #ifndef XSR_CPUTIME_H
 #define XSR_CPUTIME_H

@@ -83,7 +83,7 @@ static double cost(const struct row *row, uint64_t ns, uint64_t n_messages)
 static int cost_fill(const struct row *row, const struct reading *before, const struct reading *after, double seconds,
 		     struct sample *sample, char why[LAB_WHY_LEN])
 {
-	uint64_t n = after->n_messages - before->n_messages;
+	uint64_t n = after->n_messages - before->n_messages, kernel_ns;
 	double *parts = sample->parts;
 	int i;
 
@@ -94,7 +94,8 @@ static int cost_fill(const struct row *row, const struct reading *before, const 
 	parts[SAMPLE_CLIENT] = cost(row, after->client_ns - before->client_ns, n);
 	parts[SAMPLE_BACKEND] = cost(row, after->backend_ns - before->backend_ns, n);
 	parts[SAMPLE_BETWEEN] = cost(row, after->between_ns - before->between_ns, n);
-	parts[SAMPLE_KERNEL] = cost(row, cputime_grown(&before->kernel, &after->kernel) + after->workers_ns - before->workers_ns, n);
+	kernel_ns = cputime_grown(&before->kernel, &after->kernel) + after->workers_ns - before->workers_ns;
+	parts[SAMPLE_KERNEL] = cost(row, kernel_ns, n);
 	for (i = 0; i < SAMPLE_PARTS; i++)
 		sample->value += parts[i];
 	sample->rate = row->payload_len > BULK_FROM ? 2. * n * row->payload_len / GB / seconds : n / 1e6 / seconds;

@@ -11,7 +11,8 @@
 const char *const stream_scenario_names[STREAM_SCENARIOS] = { "s0", "s1", "s2" };
 
 enum column_kind {
-	REPORT_TEXT, OUTCOME_TEXT, OUTCOME_COUNT, OUTCOME_REAL, OUTCOME_TIME, OUTCOME_BOOL, PARAM_COUNT, SCENARIO, TRANSPORT, ERRORS,
+	REPORT_TEXT, OUTCOME_TEXT, OUTCOME_COUNT, OUTCOME_REAL, OUTCOME_TIME, OUTCOME_BOOL, PARAM_COUNT, SCENARIO, TRANSPORT,
+	ERRORS,
 	NOTHING, /* not told by what was sent */
 };
 
@@ -115,8 +116,8 @@ const char *stream_value(const struct stream_report *r, unsigned int i, char tex
 	if (json_is_string(value))
 		snprintf(text, STREAM_VALUE_LEN, "%s", json_string_value(value));
 	else if (json_is_real(value))
-		snprintf(text, STREAM_VALUE_LEN, columns[i].offset == offsetof(struct stream_outcome, incomplete_ratio) ? "%.6f" : "%.2f",
-			 json_real_value(value));
+		snprintf(text, STREAM_VALUE_LEN, "%.*f",
+			 columns[i].offset == offsetof(struct stream_outcome, incomplete_ratio) ? 6 : 2, json_real_value(value));
 	else if (value)
 		snprintf(text, STREAM_VALUE_LEN, "%lld", (long long)json_integer_value(value));
 	json_decref(value);
@@ -198,8 +199,8 @@ static void summary_text(const struct stream_report *r, json_t *environment, FIL
 {
 	const struct stream_params *p = r->params;
 	json_t *o = json_pack("{s:o,s:O,s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i},s:s,s:i}", "result", stream_report_json(r), "environment",
-			      environment, "parameters", "warmup", p->warmup_s, "measure", p->measure_s, "drain_timeout", p->drain_s,
-			      "connect_timeout", p->connect_timeout_s, "sndbuf", p->sndbuf, "rcvbuf", p->rcvbuf, "io_threads",
+			      environment, "parameters", "warmup", p->warmup_s, "measure", p->measure_s, "drain_timeout",
+			      p->drain_s, "connect_timeout", p->connect_timeout_s, "sndbuf", p->sndbuf, "rcvbuf", p->rcvbuf, "io_threads",
 			      p->io_threads, "why", r->why, "exit_status", r->exit_status);
 
 	json_dumpf(o, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How long the kernel's workers work for the sockets of a network namespace: on a host that does other things with socket maps, too,
- * the time of all workers does not tell.
+ * How long the kernel's workers work for the sockets of a network namespace: on a host that does other things with socket maps,
+ * too, the time of all workers does not tell.
  */
 #ifndef XSR_WORKTIME_H
 #define XSR_WORKTIME_H
