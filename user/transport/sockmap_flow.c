@@ -51,14 +51,14 @@ struct xsr_flow_counts *way_counts(const struct sockmap_flow *flow, enum sockmap
 	return &flow->sm->stream->counts[flow->index * XSR_WAYS + way];
 }
 
-static struct xsr_flow_key way_key(const struct sockmap_flow *flow, enum sockmap_way way)
+struct xsr_flow_key flow_way_key(const struct sockmap_flow *flow, enum sockmap_way way)
 {
 	return (struct xsr_flow_key){ .id = flow->id, .service = flow->service, .way = way };
 }
 
 int way_set(struct sockmap_flow *flow, enum sockmap_way way)
 {
-	struct xsr_flow_key key = way_key(flow, way);
+	struct xsr_flow_key key = flow_way_key(flow, way);
 
 	flow->ways[way].entry.generation++;
 	return stream_flow_set(flow->sm->stream, &key, &flow->ways[way].entry);
@@ -128,7 +128,7 @@ static void way_begin(struct sockmap_flow *flow, enum sockmap_way way, struct so
 
 static int entries_add(struct sockmap_flow *flow)
 {
-	struct xsr_flow_key requests = way_key(flow, SOCKMAP_REQUESTS), replies = way_key(flow, SOCKMAP_REPLIES);
+	struct xsr_flow_key requests = flow_way_key(flow, SOCKMAP_REQUESTS), replies = flow_way_key(flow, SOCKMAP_REPLIES);
 	int ret = stream_flow_add(flow->sm->stream, &replies, &flow->ways[SOCKMAP_REPLIES].entry);
 
 	if (ret)
@@ -252,7 +252,7 @@ void sockmap_flow_remove(struct sockmap_flow *flow)
 	if (sm->polled == flow)
 		sm->polled = NULL;
 	for (way = 0; way < SOCKMAP_WAYS; way++) {
-		struct xsr_flow_key key = way_key(flow, way);
+		struct xsr_flow_key key = flow_way_key(flow, way);
 
 		stream_flow_delete(sm->stream, &key);
 	}

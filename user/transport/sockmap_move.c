@@ -8,6 +8,7 @@
 
 #include "sockmap_parts.h"
 
+#define FLIP_WAIT_NS 50000000ULL /* after which it is looked whether the word has arrived */
 #define FLIPS_SLOW 16 /* tries after which a source that is slowed and still sends is stopped */
 
 /* From now on no frame goes to the target; those that did are counted in its `redirected`. */
@@ -85,6 +86,7 @@ static bool flip_send(struct sockmap_flow *flow, enum sockmap_way way)
 		.w[2] = be64_to_host((uint64_t)w->entry.generation << 32 | (uint32_t)w->n_taken),
 	};
 
+	w->flip_ns = sockmap_now_ns();
 	w->flip_sent = chunk_append(flow->sm->pool, &w->target->pending, &flip, sizeof(flip));
 	if (w->flip_sent)
 		socket_ready(w->target);
@@ -109,8 +111,8 @@ int sockmap_flow_release(struct sockmap_flow *flow, enum sockmap_way way, struct
 	w->n_flips = 0;
 	flow_brake(flow);
 	held_submit(flow->sm, w);
-	if (!flip_send(flow, way))
-		flow_moving_set(flow, true);
+	flip_send(flow, way);
+	flow_moving_set(flow, true);
 	return lane_write(flow->sm);
 }
 
@@ -125,13 +127,48 @@ static bool way_drained(struct flow_way *w)
 	return w->drain_redirected && to->written + 1 >= w->drain_redirected;
 }
 
+static void way_opened(struct sockmap_flow *flow, enum sockmap_way way)
+{
+	struct flow_way *w = &flow->ways[way];
+
+	w->phase = WAY_OPEN;
+	w->entry.state = XSR_WAY_OPEN;
+	brake_set(&w->hold, NULL, BRAKE_OFF);
+	flow->sm->options.events->released(flow, way, flow->sm->options.arg);
+}
+
+/* What the kernel's entry says is true. */
+static bool way_is_open(struct sockmap_flow *flow, enum sockmap_way way)
+{
+	struct xsr_flow_key key = flow_way_key(flow, way);
+	struct xsr_flow now = {};
+
+	return !stream_flow_get(flow->sm->stream, &key, &now) && now.state == XSR_WAY_OPEN &&
+	       now.generation == flow->ways[way].entry.generation;
+}
+
+/* The word, or what it came to, may be lost on its way. */
+static void flip_look(struct sockmap_flow *flow, enum sockmap_way way)
+{
+	const struct flow_way *w = &flow->ways[way];
+
+	if (w->flip_sent && sockmap_now_ns() - w->flip_ns < FLIP_WAIT_NS)
+		return;
+	if (w->flip_sent && way_is_open(flow, way))
+		way_opened(flow, way);
+	else
+		flip_send(flow, way);
+}
+
 /* True if there is no more to wait for. */
 static bool way_poll(struct sockmap_flow *flow, enum sockmap_way way)
 {
 	struct flow_way *w = &flow->ways[way];
 
-	if (w->phase == WAY_RELEASING && !w->flip_sent)
-		return flip_send(flow, way);
+	if (w->phase == WAY_RELEASING) {
+		flip_look(flow, way);
+		return false;
+	}
 	if (w->phase != WAY_DRAINING)
 		return true;
 	if (!way_drained(w))
@@ -226,13 +263,10 @@ void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped
 	if (!flow || be64_to_host(flip->seq) >> 32 != w->entry.generation || w->phase != WAY_RELEASING)
 		return;
 	w->flip_sent = false;
-	if (!flipped) { /* more was held meanwhile; it comes to an end if its source is slow */
+	if (!flipped && !way_is_open(flow, way)) { /* more was held meanwhile; it comes to an end if its source is slow */
 		brake_set(&w->hold, way_source(flow, way), ++w->n_flips < FLIPS_SLOW ? BRAKE_SLOW : BRAKE_STOP);
 		flow_moving_set(flow, true);
 		return;
 	}
-	w->phase = WAY_OPEN;
-	w->entry.state = XSR_WAY_OPEN;
-	brake_set(&w->hold, NULL, BRAKE_OFF);
-	sm->options.events->released(flow, way, sm->options.arg);
+	way_opened(flow, way);
 }

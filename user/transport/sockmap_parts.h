@@ -81,6 +81,7 @@ struct flow_way {
 	uint64_t drain_injected;       /* draining: so much must have been injected to the target, */
 	uint64_t drain_redirected;     /* and then so much written to it; 0 = not known yet */
 	bool flip_sent;
+	uint64_t flip_ns;	       /* when */
 	uint32_t n_waiting;	       /* frames in `held` */
 	struct sockmap_socket *target; /* or NULL */
 	struct brake full, hold;       /* on the source: its target is full; it is held */
@@ -201,6 +202,7 @@ int flows_open(struct sockmap *sm);
 void flows_close(struct sockmap *sm);
 struct sockmap_flow **flow_place(struct sockmap *sm, uint32_t service, uint64_t id); /* where it stands, or would; also one that is removed */
 void flow_free(struct sockmap_flow *flow);
+struct xsr_flow_key flow_way_key(const struct sockmap_flow *flow, enum sockmap_way way);
 void flow_detach(struct sockmap_flow *flow, struct sockmap_socket *s); /* the connection is being removed */
 void flow_client_set(struct sockmap_flow *flow, struct sockmap_socket *client);
 void flow_link_set(struct sockmap_flow *flow, struct sockmap_socket *link);
