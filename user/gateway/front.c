@@ -161,8 +161,8 @@ static int request_pass(struct front *c, const struct tcp_frame *frame)
 
 	if (!s)
 		return stray_refuse(c, frame);
-	if (seq && seq <= s->erred) /* sent again, although it was given up: it is asked anew */
-		s->erred = seq - 1;
+	if (seq)
+		stream_session_asks(s, seq);
 	if (s->is_held || s->state == STREAM_GREETED)
 		return request_wait(c, s, frame, NULL);
 	link = session_link(c->conn.gateway, s);

@@ -191,10 +191,11 @@ static int ack_take(struct link *l, const struct tcp_frame *frame)
 	return 0;
 }
 
-/* Its client went, has not been greeted yet (then it comes again), or was told already that this has no answer. */
+/* Its client went, has not been greeted yet (then it comes again), has it already, or was told that this has no answer. */
 static bool is_unwanted(const struct stream_session *s, uint64_t seq)
 {
-	return !s || s->state != STREAM_OPEN || !s->client || s->client->conn.has_ended || seq <= s->erred;
+	return !s || s->state != STREAM_OPEN || !s->client || s->client->conn.has_ended || seq <= s->erred ||
+	       seq <= s->answered;
 }
 
 static int reply_drop(struct link *l, const struct tcp_frame *frame)

@@ -112,6 +112,15 @@ void stream_session_asked(struct stream_sessions *sessions, struct stream_sessio
 			  uint64_t deadline_ns);
 void stream_session_answered(struct stream_sessions *sessions, struct stream_session *session, uint64_t seq);
 
+/* A request is there to be passed on: if it was given up, or answered, before, it is asked anew. seq > 0. */
+static inline void stream_session_asks(struct stream_session *s, uint64_t seq)
+{
+	if (seq <= s->erred)
+		s->erred = seq - 1;
+	if (seq <= s->answered)
+		s->answered = seq - 1;
+}
+
 /* Requests up to seq are not answered any more: the client is told so. */
 void stream_session_erred(struct stream_sessions *sessions, struct stream_session *session, uint64_t seq);
 
