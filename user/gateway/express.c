@@ -171,7 +171,7 @@ void express_note(struct stream_session *s)
 	count_add(g, s, XSR_STREAM_STAT_REQUEST_BYTES, now.asked_bytes - s->seen.asked_bytes);
 	count_add(g, s, XSR_STREAM_STAT_REPLIES, now.n_answered - s->seen.n_answered);
 	count_add(g, s, XSR_STREAM_STAT_REPLY_BYTES, now.answered_bytes - s->seen.answered_bytes);
-	if (now.n_asked != s->seen.n_asked)
+	if (now.n_asked != s->seen.n_asked && !g->ends_ns) /* then it is held, and nobody will answer */
 		stream_session_asked(g->sessions, s, now.asked, g->now_ns, g->p.deadline_ms * NS_PER_MS);
 	if (now.n_answered != s->seen.n_answered)
 		stream_session_answered(g->sessions, s, now.answered);

@@ -178,18 +178,33 @@ static void turn(struct gateway *g)
 }
 
 /* Nobody comes in, nothing new is read; what was asked is answered. */
+/* What the kernel passes on by itself it is told to stop. */
+static void sessions_stop(struct front *c)
+{
+	struct stream_session *s;
+
+	LIST_FOREACH(s, &c->sessions, of_client) {
+		if (!s->flow)
+			continue;
+		express_note(s);
+		express_hold(s);
+	}
+}
+
 static void stop_begin(struct gateway *g)
 {
 	struct front *c;
 	struct relay *r;
 
-	g->ends_ns = g->now_ns + PATIENCE_MS * NS_PER_MS;
 	doors_shut(g);
-	LIST_FOREACH(c, &g->clients, of_gateway)
+	LIST_FOREACH(c, &g->clients, of_gateway) {
+		sessions_stop(c);
 		if (!c->conn.waits_in)
 			conn_wait(&c->conn, NULL);
+	}
 	for (r = LIST_FIRST(&g->relays); r; r = relay_next(r))
 		relay_hold(r);
+	g->ends_ns = g->now_ns + PATIENCE_MS * NS_PER_MS;
 }
 
 /* Something was asked and is not answered, or is not written yet. */
