@@ -227,7 +227,7 @@ usage "ID 'x': expected a decimal or 0x number of at most 64 bits" session show 
 
 step "usage: batch, run, load"
 usage "expected FILE|-" batch
-usage "expected CONFIG" run
+usage "expected [--require-mode] CONFIG" run
 usage "expected udp|tcp ADDR:PORT" load
 usage "expected udp|tcp ADDR:PORT" load sctp 10.77.0.1:5000
 usage "expected ADDR:PORT" load udp
