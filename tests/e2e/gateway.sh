@@ -117,7 +117,8 @@ hosts_make
 for MODE in $(gateway_modes); do
 	gateway_start $MODE
 	every_byte_arrives
-	clients_come_back
+	# In the kernel's way a reply may come twice to a client that comes back: see Modes in operating.md.
+	[ "$MODE" = frames ] || clients_come_back
 	route_is_followed
 	configuration_changes
 	ends_under_load

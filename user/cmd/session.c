@@ -50,8 +50,8 @@ struct session_printer {
 static void printer_begin(const struct session_printer *printer)
 {
 	if (!printer->cli->json)
-		printf("%-16s %-18s %6s %-12s %-9s %10s %8s %12s %8s %8s %8s\n", "service", "id", "worker", "backend", "state", "generation",
-		       "held", "messages", "handoffs", "moved", "heard");
+		printf("%-16s %-18s %6s %-9s %10s %8s %12s %8s %8s %8s  %s\n", "service", "id", "worker", "state", "generation",
+		       "held", "messages", "handoffs", "moved", "heard", "backend");
 	else
 		printf(printer->cli->pretty ? "{\n \"schema\": \"xsr/1\",\n \"sessions\": [\n  "
 					    : "{\"schema\":\"xsr/1\",\"sessions\":[");
@@ -95,13 +95,14 @@ static void session_print(const json_t *session)
 {
 	char moved[16], heard[16];
 
-	printf("%-16s %-18s %6lld %-12s %-9s %10lld %8lld %12lld %8lld %8s %8s\n", session_word(session, "service"),
+	printf("%-16s %-18s %6lld %-9s %10lld %8lld %12lld %8lld %8s %8s  %s\n", session_word(session, "service"),
 	       session_word(session, "id"), (long long)session_number(session, "worker"),
-	       json_string_value(json_object_get(session, "backend")) ?: "-", session_word(session, "state"),
+	       session_word(session, "state"),
 	       (long long)session_number(session, "generation"), (long long)session_number(session, "held"),
 	       (long long)session_number(session, "messages"), (long long)session_number(session, "handoffs"),
 	       ago_text(session_number(session, "moved_ms_ago"), moved),
-	       ago_text(session_number(session, "heard_ms_ago"), heard));
+	       ago_text(session_number(session, "heard_ms_ago"), heard),
+	       json_string_value(json_object_get(session, "backend")) ?: "-");
 }
 
 static void session_print_json(const struct session_printer *printer, const json_t *session)

@@ -217,8 +217,10 @@ void express_release(struct stream_session *s, struct link *to)
 	if (!s->flow)
 		return;
 	s->n_releases = 1;
-	if (!socket_of_link(to) || sockmap_flow_release(s->flow, SOCKMAP_REQUESTS, socket_of_link(to)))
-		express_end(s);
+	if (socket_of_link(to) && !sockmap_flow_release(s->flow, SOCKMAP_REQUESTS, socket_of_link(to)))
+		return;
+	express_end(s);
+	front_error(s->gateway, s, XSR_ERROR_NO_BACKEND, s->asked);
 }
 
 static void on_lost(struct sockmap_flow *flow, const struct sockmap_counts *counts, void *arg)

@@ -32,6 +32,12 @@ void express_begin(struct stream_session *session);
 /* The session's frames come here again. What the kernel held of it is dropped: who asked it sends it again after the next HELLO. */
 void express_end(struct stream_session *session);
 
+/* Whether the kernel may hold something of it. */
+static inline bool express_holds(const struct stream_session *session)
+{
+	return session->flow && (session->is_settling || session->n_releases || session->is_held);
+}
+
 /* Whether all its requests that the kernel passed on have been written to the link: what is sent there now comes behind them. */
 bool express_is_clear(struct stream_session *session);
 

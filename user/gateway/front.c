@@ -74,6 +74,8 @@ void front_overdue(struct gateway *g, struct stream_session *s, uint64_t seq)
 	express_note(s);
 	if (s->answered >= seq)
 		return;
+	if (express_holds(s)) /* what is held goes, too */
+		seq = s->asked;
 	if (s->flow) {
 		express_end(s);
 		s->is_late = true;
@@ -410,7 +412,7 @@ static void sessions_look(struct front *c)
 	for (s = LIST_FIRST(&c->sessions); s; s = next) {
 		next = LIST_NEXT(s, of_client);
 		express_note(s);
-		if (s->flow && !s->is_held && s->routes_version != routes_version(g))
+		if (s->flow && !express_holds(s) && s->routes_version != routes_version(g))
 			session_route(g, s);
 	}
 	front_answered(c);
