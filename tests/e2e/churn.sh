@@ -3,7 +3,7 @@
 # Workers come, are drained, go, and sessions are spread again, by two users at a time, while two others move sessions by
 # hand, all at random: nothing is lost, doubled or out of order, and no session loses its state. SEED=N repeats a run.
 . "$(dirname "$0")/lib.sh"
-[ -z "${XSR_VM:-}" ] || skip "who waits for whom is the router's own matter; handoff and workers run here"
+[ -z "${XSR_VM:-}" ] || skip "who waits for whom is the router's own matter; handoff runs here"
 
 SEED=${SEED:-$RANDOM}
 SESSIONS=$((1000 / SLOWER))
