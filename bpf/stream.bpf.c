@@ -99,7 +99,7 @@ struct {
 	__type(value, struct xsr_flow_counts);
 } flow_counts SEC(".maps");
 
-/* Tells a worker which of its conns passed their tell_at. */
+/* Tells a worker for which of its conns too much waits, or little again. */
 struct told_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
@@ -201,17 +201,14 @@ int xsr_cut(struct __sk_buff *skb)
 
 /* --- the verdict --- */
 
-static __always_inline void conn_tell(struct xsr_conn *to, __u32 number)
+static __always_inline void conn_tell(struct xsr_conn *to, __u32 number, enum xsr_conn_told what)
 {
-	__u64 tell_at = to->tell_at;
-	__u32 worker = to->worker;
-	void *ring;
+	__u32 worker = to->worker, before = to->told;
+	void *ring = bpf_map_lookup_elem(&told, &worker);
 
-	if (to->redirected <= tell_at || to->told_at == tell_at)
-		return;
-	ring = bpf_map_lookup_elem(&told, &worker);
-	if (ring && bpf_ringbuf_output(ring, &number, sizeof(number), BPF_RB_FORCE_WAKEUP) == 0)
-		to->told_at = tell_at;
+	to->told = what; /* before the router hears of it: it resets this */
+	if (!ring || bpf_ringbuf_output(ring, &number, sizeof(number), BPF_RB_FORCE_WAKEUP))
+		to->told = before;
 }
 
 static __always_inline bool conn_is_over(const struct xsr_conn *to, __u32 limit)
@@ -233,6 +230,11 @@ static __always_inline void run_average(struct xsr_conn *to, __u32 len, bool sta
 }
 
 /* All that was handed to TCP, as TCP_INFO would tell. */
+static __always_inline void written_note(struct xsr_conn *to, const struct tcp_sock *tcp)
+{
+	to->written = tcp->bytes_sent - tcp->bytes_retrans + (tcp->write_seq - tcp->snd_nxt) - to->written_before;
+}
+
 static __always_inline void written_look(struct xsr_conn *to, __u32 number)
 {
 	struct bpf_sock *sk = bpf_map_lookup_elem(&targets, &number);
@@ -242,22 +244,26 @@ static __always_inline void written_look(struct xsr_conn *to, __u32 number)
 		return;
 	tcp = bpf_skc_to_tcp_sock(sk);
 	if (tcp)
-		to->written = tcp->bytes_sent - tcp->bytes_retrans + (tcp->write_seq - tcp->snd_nxt) - to->written_before;
+		written_note(to, tcp);
 	bpf_sk_release(sk);
 }
 
 /*
- * The kernel queues without bound, and the router is not always in time to slow the source: then what it sends is not let
- * in from here on, until half of what waits is written.
+ * The kernel queues without bound. Of too much the router is told, to slow the source; it is not always in time: then what the source sends is
+ * not let in from here on, until half of what waits is written.
  */
-static __always_inline void source_bound(struct xsr_conn *from, struct xsr_conn *to, __u32 number)
+static __always_inline void conn_bound(struct xsr_conn *from, struct xsr_conn *to, __u32 number)
 {
-	__u32 limit = to->waiting_max;
+	__u32 high = to->waiting_high, limit = to->waiting_max;
 
-	if (from->kind == XSR_CONN_LANE || !conn_is_over(to, limit / 2))
+	if (!conn_is_over(to, high))
 		return;
-	written_look(to, number);
-	if (conn_is_over(to, limit))
+	written_look(to, number); /* as it was seen last it is over again and again */
+	if (!conn_is_over(to, high))
+		return;
+	if (to->told != XSR_TOLD_HIGH)
+		conn_tell(to, number, XSR_TOLD_HIGH);
+	if (from->kind != XSR_CONN_LANE && conn_is_over(to, limit))
 		from->target = number;
 }
 
@@ -266,8 +272,7 @@ static __always_inline int conn_send(struct __sk_buff *skb, struct xsr_conn *fro
 				       __u32 len)
 {
 	run_average(to, len, from->run_starts);
-	source_bound(from, to, number);
-	conn_tell(to, number);
+	conn_bound(from, to, number);
 	if (bpf_sk_redirect_hash(skb, &targets, &number, 0) == SK_PASS)
 		return SK_PASS;
 	/* It was closed in this moment: what was on its way to it is lost in any case. */
@@ -487,6 +492,26 @@ static __always_inline bool breathes(struct xsr_conn *from, __u32 len)
 }
 
 /*
+ * Whoever has read tells so with a segment: a target whose sources are held back is looked at then, so that they go on as soon as little waits. What is
+ * written now will be acknowledged, too.
+ */
+static __always_inline void drain_look(struct __sk_buff *skb, struct xsr_conn *to, __u32 number)
+{
+	__u32 low = to->waiting_low;
+	struct bpf_sock *sk = skb->sk;
+	struct tcp_sock *tcp;
+
+	if (to->told != XSR_TOLD_HIGH || !sk)
+		return;
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (!tcp)
+		return;
+	written_note(to, tcp);
+	if (!conn_is_over(to, low))
+		conn_tell(to, number, XSR_TOLD_LOW);
+}
+
+/*
  * Before TCP sees a segment of a source that is stopped: if it has bytes it is dropped, so that its sender keeps it and sends it again, as if it
  * was lost on the way. What has none, acknowledgements and a bare FIN, passes.
  */
@@ -496,7 +521,10 @@ int xsr_let_in(struct __sk_buff *skb)
 	__u32 number;
 	struct xsr_conn *from = conn_find(skb, &number);
 
-	if (!from || from->kind == XSR_CONN_LANE)
+	if (!from)
+		return skb->len;
+	drain_look(skb, from, number);
+	if (from->kind == XSR_CONN_LANE)
 		return skb->len;
 	if (!source_is_stopped(from)) {
 		if (from->stopped_ns)

@@ -57,7 +57,7 @@ int stream_flow_set(struct stream *stream, const struct xsr_flow_key *key, const
 int stream_flow_get(struct stream *stream, const struct xsr_flow_key *key, struct xsr_flow *flow);
 void stream_flow_delete(struct stream *stream, const struct xsr_flow_key *key);
 
-/* What the programs tell this worker: conns that passed their tell_at. Its descriptor is readable when there is something. */
+/* What the programs tell this worker: conns for which too much waits, or little again. Its descriptor is readable when there is something. */
 int stream_told_open(struct stream_told **out, struct stream *stream, uint32_t worker, void (*fn)(uint32_t conn, void *arg), void *arg);
 void stream_told_close(struct stream_told *told); /* takes NULL */
 int stream_told_fd(const struct stream_told *told);

@@ -409,6 +409,13 @@ enum xsr_conn_error {
 	XSR_CONN_BAD_TYPE,
 };
 
+/* What the router was told of how much waits for a connection. */
+enum xsr_conn_told {
+	XSR_TOLD_NOTHING = 0,
+	XSR_TOLD_HIGH, /* too much */
+	XSR_TOLD_LOW,  /* little again */
+};
+
 struct xsr_conn {
 	/* As a target. Any CPU adds. */
 	__u64 redirected;  /* bytes sent its way, whether or not they are written yet */
@@ -443,12 +450,13 @@ struct xsr_conn {
 	__u32 lane;	   /* the conn of that worker's lane */
 	__u32 peer;	   /* of a pair */
 	__u32 gone;	   /* nothing may be sent to it any more */
-	__u64 tell_at;	   /* the router wants to know when `redirected` passes this; */
-	__u64 told_at;	   /* it was told for that value of tell_at; written by any CPU */
 	__u64 written_before; /* bytes written to the connection before it became a conn */
-	__u32 waiting_max; /* bytes redirected and not written: above, a source of them is stopped at once */
+	__u32 waiting_high; /* memory of what is redirected and not written: above, the router is told; */
+	__u32 waiting_low; /* and again when it is below that; */
+	__u32 waiting_max; /* above, a source of it is stopped at once */
+	__u32 told;	   /* enum xsr_conn_told; written by any CPU */
 	__u16 stop;	   /* what it sends is not let in */
-	__u16 stop_pad;
+	__u16 stop_pad[3];
 };
 _Static_assert(sizeof(struct xsr_conn) == 192, "a cache line each for the target, the source and the router");
 

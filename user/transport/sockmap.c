@@ -135,9 +135,9 @@ static void conn_set(struct sockmap_socket *s, uint32_t frame_max)
 		.run_max = frame_max + 4 > RUN_MAX ? frame_max + 4 : RUN_MAX,
 		.worker = s->sm->options.worker,
 		.lane = s->sm->lane.conn,
-		.tell_at = s->sm->options.backlog_high / 8, /* how large its runs will be is not known yet */
-		.told_at = ~0ULL,
 		.written_before = s->written_before,
+		.waiting_high = s->sm->options.backlog_high,
+		.waiting_low = s->sm->options.backlog_low,
 		.waiting_max = s->sm->options.backlog_max,
 	};
 	if (conn_of(s)->run_max > s->window)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The kernel queues what is redirected to a connection without bound, and tells its source nothing. So the program tells when more
- * than the high mark may wait; TCP_INFO says what really does; and whoever feeds that connection gets a window of almost nothing
- * until less than the low mark is left.
+ * than the high mark waits: whoever feeds that connection gets a window of almost nothing, until less than the low mark is left, which
+ * the program tells, too. TCP_INFO says what really waits.
  */
 #include <errno.h>
 #include <linux/tcp.h>
@@ -12,7 +12,6 @@
 #include "sockmap_parts.h"
 
 #define WINDOW_CLOSED 1 /* the kernel makes about a kilobyte of it */
-#define REPAIR_OFF 0	/* of a socket that is not in repair: does nothing but tell the peer our window at once */
 
 int socket_info(const struct sockmap_socket *s, uint64_t *written, uint64_t *received, uint8_t *state)
 {
@@ -43,12 +42,10 @@ static void source_slow(struct sockmap_socket *s)
 	option_set(s, IPPROTO_TCP, TCP_WINDOW_CLAMP, WINDOW_CLOSED);
 }
 
-/* Its peer may be waiting for a timer of its own, up to seconds: it is told at once. Without the right to, it waits. */
+/* Its peer learns of it when it asks, by a timer of its own: no call makes the kernel tell. */
 static void source_go(struct sockmap_socket *s)
 {
 	option_set(s, IPPROTO_TCP, TCP_WINDOW_CLAMP, s->window);
-	option_set(s, IPPROTO_TCP, TCP_REPAIR, REPAIR_OFF);
-	option_set(s, SOL_SOCKET, SO_REUSEADDR, 1); /* which repair takes away */
 }
 
 /* A window of a kilobyte is refilled with every round trip, by a source of small segments: the program lets none in. */
@@ -173,14 +170,29 @@ static enum brake_level level_of(struct sockmap_socket *s, uint64_t waiting)
 	return waiting > s->full_settled + o->backlog_high / 2 ? BRAKE_STOP : BRAKE_SLOW;
 }
 
+static void told_set(struct sockmap_socket *s, enum xsr_conn_told told)
+{
+	__atomic_store_n(&conn_of(s)->told, told, __ATOMIC_SEQ_CST);
+}
+
+/* All that waits, with the memory it takes besides its bytes. */
+static uint64_t socket_memory(struct sockmap_socket *s)
+{
+	uint32_t run_avg = __atomic_load_n(&conn_of(s)->run_avg, __ATOMIC_RELAXED);
+	uint32_t run_cost = __atomic_load_n(&conn_of(s)->run_cost, __ATOMIC_RELAXED);
+
+	return waiting_memory(socket_waiting(s), run_avg, run_cost);
+}
+
+/* What becomes little after it was looked at is told: it is said first that it is much. */
 void socket_refresh(struct sockmap_socket *s)
 {
-	uint32_t run_avg = __atomic_load_n(&conn_of(s)->run_avg, __ATOMIC_RELAXED), high = s->sm->options.backlog_high;
-	uint32_t run_cost = __atomic_load_n(&conn_of(s)->run_cost, __ATOMIC_RELAXED);
-	uint64_t waiting = waiting_memory(socket_waiting(s), run_avg, run_cost), tell_after = high / (1 + run_cost / (run_avg + 1));
-	enum brake_level level = level_of(s, waiting);
+	enum brake_level level;
+	uint64_t waiting;
 
-	__atomic_store_n(&conn_of(s)->tell_at, s->written + tell_after, __ATOMIC_RELAXED);
+	told_set(s, XSR_TOLD_HIGH);
+	waiting = socket_memory(s);
+	level = level_of(s, waiting);
 	if (waiting > s->sm->stats.backlog_max)
 		s->sm->stats.backlog_max = waiting;
 	if (!s->full && level) {
@@ -189,8 +201,10 @@ void socket_refresh(struct sockmap_socket *s)
 	}
 	if (level != s->full)
 		full_set(s, level);
-	if (!s->full)
-		socket_unwatch(s);
+	if (s->full)
+		return;
+	told_set(s, XSR_TOLD_NOTHING);
+	socket_unwatch(s);
 }
 
 void pace_poll(struct sockmap *sm)
