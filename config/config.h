@@ -47,6 +47,7 @@ struct config {
 	unsigned int connections_max;		  /* clients of TCP services that a worker serves at a time */
 	unsigned int stream_mib;		  /* that all which a worker has of them in memory may take */
 	unsigned int queue_kib;			  /* that one of their connections may have unsent */
+	unsigned int kernel_queue_kib;		  /* the same, if the kernel moves its bytes */
 	unsigned int deadline_ms;		  /* a request without a reply is answered by an error; 0 = never */
 	unsigned int heartbeat_ms;		  /* of silence, until a peer is asked whether it is there */
 	unsigned int connection_idle_s;		  /* a connection without a request or reply is closed */

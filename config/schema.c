@@ -74,6 +74,7 @@ const cyaml_schema_field_t schema_file[] = {
 	WORD("connections", struct text, connections),
 	WORD("stream_memory", struct text, stream_memory),
 	WORD("queue", struct text, queue),
+	WORD("kernel_queue", struct text, kernel_queue),
 	WORD("deadline", struct text, deadline),
 	WORD("heartbeat", struct text, heartbeat),
 	WORD("connection_idle", struct text, connection_idle),

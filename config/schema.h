@@ -19,7 +19,7 @@
 struct text {
 	const char *instance, *mode, *transport, *wait, *handler, *workers, *frames, *frame_size, *ring,
 		*batch, *sessions, *idle, *hold, *hold_time, *hold_memory, *fence, *connections, *stream_memory,
-		*queue, *deadline, *heartbeat, *connection_idle, *sndbuf, *rcvbuf, *fast_open, *backlog,
+		*queue, *kernel_queue, *deadline, *heartbeat, *connection_idle, *sndbuf, *rcvbuf, *fast_open, *backlog,
 		*reconnect_max;
 	const char **devices, **cpus;
 	struct backend_spec *backends;

@@ -98,6 +98,7 @@ static const struct rule rules[] = {
 	{ "connections", "10000", MEMBER(connections_max), .take = number_take, RANGE("a number", 1, 1048576) },
 	{ "stream_memory", "64", MEMBER(stream_mib), .take = number_take, RANGE("a number of MiB", 1, 65536) },
 	{ "queue", "256", MEMBER(queue_kib), .take = number_take, RANGE("a number of KiB", 4, 65536) },
+	{ "kernel_queue", "2048", MEMBER(kernel_queue_kib), .take = number_take, RANGE("a number of KiB", 64, 65536) },
 	{ "deadline", "1000", MEMBER(deadline_ms), .take = number_take, RANGE("a number of ms", 0, 3600000) },
 	{ "heartbeat", "15000", MEMBER(heartbeat_ms), .take = number_take, RANGE("a number of ms", 0, 3600000) },
 	{ "connection_idle", "60", MEMBER(connection_idle_s), .take = number_take,

@@ -87,6 +87,7 @@ static void defaults_check(struct config *c)
 	assert_int_equal(c->connections_max, 10000);
 	assert_int_equal(c->stream_mib, 64);
 	assert_int_equal(c->queue_kib, 256);
+	assert_int_equal(c->kernel_queue_kib, 2048);
 	assert_int_equal(c->deadline_ms, 1000);
 	assert_int_equal(c->heartbeat_ms, 15000);
 	assert_int_equal(c->connection_idle_s, 60);
@@ -137,6 +138,7 @@ static void every_key_is_read(void **state)
 				    "connections: 100\n"
 				    "stream_memory: 8\n"
 				    "queue: 16\n"
+				    "kernel_queue: 128\n"
 				    "deadline: 0\n"
 				    "heartbeat: 2000\n"
 				    "connection_idle: 5\n"
@@ -173,6 +175,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c->connections_max, 100);
 	assert_int_equal(c->stream_mib, 8);
 	assert_int_equal(c->queue_kib, 16);
+	assert_int_equal(c->kernel_queue_kib, 128);
 	assert_int_equal(c->deadline_ms, 0);
 	assert_int_equal(c->heartbeat_ms, 2000);
 	assert_int_equal(c->connection_idle_s, 5);
@@ -282,6 +285,7 @@ static const struct {
 	{ "connections", offsetof(struct config, connections_max), 1, 1048576, false },
 	{ "stream_memory", offsetof(struct config, stream_mib), 1, 65536, false },
 	{ "queue", offsetof(struct config, queue_kib), 4, 65536, false },
+	{ "kernel_queue", offsetof(struct config, kernel_queue_kib), 64, 65536, false },
 	{ "deadline", offsetof(struct config, deadline_ms), 0, 3600000, false },
 	{ "heartbeat", offsetof(struct config, heartbeat_ms), 0, 3600000, false },
 	{ "connection_idle", offsetof(struct config, connection_idle_s), 0, 31536000, false },
@@ -473,8 +477,8 @@ static void an_unknown_key_is_refused_with_the_known_ones(void **state)
 	refused("workers: 1\n\nfraems: 4096\n", 3,
 		"unknown key \"fraems\"; expected one of instance, devices, mode, transport, wait, handler, "
 		"workers, cpus, frames, frame_size, ring, batch, sessions, idle, hold, hold_time, hold_memory, fence, "
-		"connections, stream_memory, queue, deadline, heartbeat, connection_idle, sndbuf, rcvbuf, fast_open, "
-		"backlog, reconnect_max, backends, services");
+		"connections, stream_memory, queue, kernel_queue, deadline, heartbeat, connection_idle, sndbuf, rcvbuf, "
+		"fast_open, backlog, reconnect_max, backends, services");
 	refused("Workers: 1\n", 1, "unknown key \"Workers\"");
 	refused("<<: {workers: 1}\n", 1, "unknown key \"<<\"");
 	refused("\"\": 1\n", 1, "unknown key \"\"");
@@ -499,7 +503,7 @@ static void a_value_of_the_wrong_kind_is_refused(void **state)
 					     "handler",  "workers", "frames",    "frame_size",
 					     "ring",     "batch",   "sessions",  "idle",
 					     "hold",     "hold_time", "hold_memory", "fence",
-					     "connections", "stream_memory", "queue", "deadline",
+					     "connections", "stream_memory", "queue", "kernel_queue", "deadline",
 					     "heartbeat", "connection_idle", "sndbuf", "rcvbuf",
 					     "fast_open", "backlog", "reconnect_max" };
 	char part[64];
@@ -1054,7 +1058,8 @@ static void every_key_but_services_and_backends_needs_a_restart(void **state)
 		{ "batch", "1" },        { "sessions", "1" },      { "idle", "0" },
 		{ "hold", "1" },         { "hold_time", "1" },     { "hold_memory", "1" },
 		{ "fence", "100" },      { "connections", "1" },   { "stream_memory", "1" },
-		{ "queue", "4" },        { "deadline", "0" },      { "heartbeat", "0" },
+		{ "queue", "4" },        { "kernel_queue", "64" }, { "deadline", "0" },
+		{ "heartbeat", "0" },
 		{ "connection_idle", "0" }, { "sndbuf", "1" },     { "rcvbuf", "1" },
 		{ "fast_open", "1" },    { "backlog", "1" },       { "reconnect_max", "100" },
 		{ "devices", "[eth0]" }, { "cpus", "[0]" },

@@ -14,7 +14,8 @@
 
 #define NS_PER_MS 1000000ULL
 #define SETTLE_MS 2   /* in which the programs that did not see the flow yet have ended */
-#define BACKLOG_LOW 4 /* times less than the high mark */
+#define BACKLOG_LOW 4 /* times less than the high mark, */
+#define BACKLOG_MAX 2 /* and times more */
 
 /* --- what the kernel does not decide --- */
 
@@ -65,8 +66,9 @@ int express_open(struct gateway *g, char why[XSR_WHY_LEN])
 	const struct sockmap_options options = {
 		.worker = g->p.worker,
 		.memory_max = g->p.memory_max,
-		.backlog_high = g->p.queue_max,
-		.backlog_low = g->p.queue_max / BACKLOG_LOW,
+		.backlog_high = g->p.kernel_queue_max,
+		.backlog_low = g->p.kernel_queue_max / BACKLOG_LOW,
+		.backlog_max = g->p.kernel_queue_max * BACKLOG_MAX,
 		.rcvbuf = g->p.options.rcvbuf,
 		.half_frame_ms = g->p.heartbeat_ms,
 		.events = &events,

@@ -34,6 +34,7 @@ struct gateway_params {
 	uint32_t sessions_max;
 	size_t memory_max;	      /* of all that is read and not yet written */
 	size_t queue_max;	      /* of one connection */
+	size_t kernel_queue_max;      /* of one whose bytes the kernel moves */
 	unsigned int deadline_ms;     /* of a request; 0 = none */
 	unsigned int heartbeat_ms;
 	unsigned int idle_s;	      /* 0 = never */
