@@ -16,7 +16,7 @@
 #include "chunk.h"
 
 #define N_CHUNKS 8
-#define DATA_LEN (CHUNK_LEN - 16) /* bytes that a chunk takes */
+#define DATA_LEN CHUNK_LEN /* bytes that a chunk takes */
 #define LEN_MAX (N_CHUNKS * DATA_LEN)
 
 static uint8_t SOURCE[LEN_MAX + 1]; /* never changes once it is filled */
@@ -239,15 +239,26 @@ static void copy_begins_anywhere(void **state)
 	chunk_pool_close(pool);
 }
 
+/* n chunks each, no two of a queue behind one another in memory. */
+static void scattered_fill(struct chunk_pool *pool, struct chunk_queue *a, struct chunk_queue *b, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		assert_true(chunk_append(pool, a, SOURCE + i * DATA_LEN, DATA_LEN));
+		assert_true(chunk_append(pool, b, SOURCE + i * DATA_LEN, DATA_LEN));
+	}
+}
+
 static void vectors_end_where_they_are_told(void **state)
 {
 	struct chunk_pool *pool = pool_open(N_CHUNKS);
-	struct chunk_queue q = {};
+	struct chunk_queue q = {}, other = {};
 	struct iovec iov[3];
 
 	(void)state;
 	assert_int_equal(chunk_vectors(&q, iov, 3, 100), 0);
-	assert_true(chunk_append(pool, &q, SOURCE, 5 * DATA_LEN));
+	scattered_fill(pool, &q, &other, N_CHUNKS / 2);
 	assert_int_equal(chunk_vectors(&q, iov, 3, 0), 0);
 	assert_int_equal(chunk_vectors(&q, iov, 0, 100), 0);
 	assert_int_equal(chunk_vectors(&q, iov, 3, 100), 1);
@@ -257,6 +268,29 @@ static void vectors_end_where_they_are_told(void **state)
 	assert_int_equal(chunk_vectors(&q, iov, 3, SIZE_MAX), 3);
 	assert_int_equal(iov[2].iov_len, DATA_LEN);
 	chunk_pool_close(pool);
+}
+
+static void what_lies_together_is_one_vector(void **state)
+{
+	struct chunk_pool *pool = pool_open(N_CHUNKS);
+	struct chunk_queue q = {};
+	struct iovec iov[3];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) { /* also if it was used before */
+		assert_true(chunk_append(pool, &q, SOURCE, 3 * DATA_LEN));
+		chunk_drop(pool, &q, 1);
+		assert_int_equal(chunk_vectors(&q, iov, 3, SIZE_MAX), 1);
+		assert_int_equal(iov[0].iov_len, 3 * DATA_LEN - 1);
+		assert_memory_equal(iov[0].iov_base, SOURCE + 1, 3 * DATA_LEN - 1);
+		chunk_drop(pool, &q, 3 * DATA_LEN - 1);
+		assert_int_equal(chunk_reserve(pool, &q, iov, 3, 2 * DATA_LEN + 1), 1);
+		assert_int_equal(iov[0].iov_len, 2 * DATA_LEN + 1);
+		chunk_commit(pool, &q, 2 * DATA_LEN + 1);
+		chunk_drop(pool, &q, 2 * DATA_LEN + 1);
+	}
+	pool_close_whole(pool, N_CHUNKS);
 }
 
 /* --- room that is written by others --- */
@@ -303,6 +337,9 @@ static void reservation_takes_what_there_is(void **state)
 	struct iovec iov[2 * N_CHUNKS];
 
 	(void)state;
+	scattered_fill(pool, &q, &other, N_CHUNKS / 2);
+	chunk_drop(pool, &q, q.len);
+	chunk_drop(pool, &other, other.len);
 	assert_int_equal(chunk_reserve(pool, &q, iov, 0, 100), 0);
 	chunk_commit(pool, &q, 0);
 	assert_int_equal(chunk_reserve(pool, &q, iov, 3, SIZE_MAX), 3);
@@ -493,6 +530,7 @@ int main(void)
 		cmocka_unit_test(bytes_come_off_the_front_one_by_one),
 		cmocka_unit_test(copy_begins_anywhere),
 		cmocka_unit_test(vectors_end_where_they_are_told),
+		cmocka_unit_test(what_lies_together_is_one_vector),
 		cmocka_unit_test(what_was_not_written_goes_back),
 		cmocka_unit_test(reservation_takes_what_there_is),
 		cmocka_unit_test(joining_copies_nothing_and_keeps_the_order),

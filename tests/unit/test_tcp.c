@@ -12,7 +12,7 @@
 #include "stream.h"
 
 #define N_ALL UINT32_MAX
-#define DATA_LEN (CHUNK_LEN - 16)
+#define DATA_LEN CHUNK_LEN
 
 static struct tcp_shared SHARED;
 static size_t ROOM; /* of its pool, when nothing is queued */

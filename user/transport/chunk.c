@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A queue is a list of chunks, each with bytes; only a reservation adds some without. The pool gives away first what was used
- * before: those pages are there already, and in the cache.
+ * before: those pages are there already, and in the cache. What it gave away together, and gets back together, it gives away in the same order: so
+ * chunks of a queue mostly lie behind one another, and few vectors name many.
  */
 #include <assert.h>
 #include <errno.h>
@@ -11,17 +12,15 @@
 
 #include "chunk.h"
 
-#define DATA_LEN (CHUNK_LEN - 16)
-
 struct chunk {
 	struct chunk *next;
+	uint8_t *data;	     /* its place in the memory */
 	uint32_t start, end; /* of the bytes in data */
-	uint8_t data[DATA_LEN];
 };
-_Static_assert(sizeof(struct chunk) == CHUNK_LEN, "a chunk is a page");
 
 struct chunk_pool {
-	struct chunk *chunks; /* the memory */
+	uint8_t *memory;
+	struct chunk *chunks; /* one for each CHUNK_LEN of it */
 	size_t n_chunks;
 	size_t n_touched; /* the first so many were in use before; the others are not even memory */
 	struct chunk *free; /* of those */
@@ -36,16 +35,21 @@ static size_t min_len(size_t a, size_t b)
 
 static size_t chunks_for(size_t len)
 {
-	return (len + DATA_LEN - 1) / DATA_LEN;
+	return (len + CHUNK_LEN - 1) / CHUNK_LEN;
 }
 
 /* --- the pool --- */
 
+static void *memory_map(size_t len)
+{
+	void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
 int chunk_pool_open(struct chunk_pool **out, size_t len_max)
 {
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	struct chunk_pool *pool;
-	int ret;
 
 	if (len_max < CHUNK_LEN)
 		return -EINVAL;
@@ -53,11 +57,11 @@ int chunk_pool_open(struct chunk_pool **out, size_t len_max)
 	if (!pool)
 		return -ENOMEM;
 	pool->n_chunks = len_max / CHUNK_LEN;
-	pool->chunks = mmap(NULL, pool->n_chunks * CHUNK_LEN, PROT_READ | PROT_WRITE, flags, -1, 0);
-	if (pool->chunks == MAP_FAILED) {
-		ret = -errno;
-		free(pool);
-		return ret;
+	pool->memory = memory_map(pool->n_chunks * CHUNK_LEN);
+	pool->chunks = memory_map(pool->n_chunks * sizeof(*pool->chunks));
+	if (!pool->memory || !pool->chunks) {
+		chunk_pool_close(pool);
+		return -ENOMEM;
 	}
 	*out = pool;
 	return 0;
@@ -67,7 +71,10 @@ void chunk_pool_close(struct chunk_pool *pool)
 {
 	if (!pool)
 		return;
-	munmap(pool->chunks, pool->n_chunks * CHUNK_LEN);
+	if (pool->memory)
+		munmap(pool->memory, pool->n_chunks * CHUNK_LEN);
+	if (pool->chunks)
+		munmap(pool->chunks, pool->n_chunks * sizeof(*pool->chunks));
 	free(pool);
 }
 
@@ -78,7 +85,7 @@ static size_t pool_left(const struct chunk_pool *pool)
 
 size_t chunk_pool_room(const struct chunk_pool *pool)
 {
-	return pool_left(pool) * DATA_LEN;
+	return pool_left(pool) * CHUNK_LEN;
 }
 
 void chunk_pool_hold(struct chunk_pool *pool, size_t len)
@@ -98,25 +105,27 @@ static struct chunk *chunk_get(struct chunk_pool *pool)
 		pool->free = c->next;
 		pool->n_free--;
 	} else {
-		c = &pool->chunks[pool->n_touched++];
+		c = &pool->chunks[pool->n_touched];
+		c->data = pool->memory + pool->n_touched++ * CHUNK_LEN;
 	}
 	c->next = NULL;
 	c->start = c->end = 0;
 	return c;
 }
 
-static void chunk_put(struct chunk_pool *pool, struct chunk *c)
+/* All from the first to the last. */
+static void chunks_put(struct chunk_pool *pool, struct chunk *first, struct chunk *last, size_t n)
 {
-	c->next = pool->free;
-	pool->free = c;
-	pool->n_free++;
+	last->next = pool->free;
+	pool->free = first;
+	pool->n_free += n;
 }
 
 /* --- at the end of a queue --- */
 
 static size_t tail_room(const struct chunk_queue *q)
 {
-	return q->tail ? DATA_LEN - q->tail->end : 0;
+	return q->tail ? CHUNK_LEN - q->tail->end : 0;
 }
 
 /* Where the next chunk goes, or a reservation is. */
@@ -125,12 +134,17 @@ static struct chunk **queue_link(struct chunk_queue *q)
 	return q->tail ? &q->tail->next : &q->head;
 }
 
+bool chunk_has_room(const struct chunk_pool *pool, const struct chunk_queue *q, size_t len)
+{
+	return len <= tail_room(q) + chunk_pool_room(pool);
+}
+
 bool chunk_append(struct chunk_pool *pool, struct chunk_queue *q, const void *data, size_t len)
 {
 	const uint8_t *from = data;
 	size_t n;
 
-	if (len > tail_room(q) + chunk_pool_room(pool))
+	if (!chunk_has_room(pool, q, len))
 		return false;
 	q->len += len;
 	for (; len; from += n, len -= n) {
@@ -190,23 +204,37 @@ bool chunk_move(struct chunk_pool *pool, struct chunk_queue *to, struct chunk_qu
 	return true;
 }
 
+/* What lies right behind the last vector makes that longer. False: n are used, and it is none of those. */
+static bool vector_add(struct iovec *iov, int *used, int n, void *data, size_t len)
+{
+	struct iovec *last = iov + *used - 1;
+
+	if (*used && (uint8_t *)last->iov_base + last->iov_len == data) {
+		last->iov_len += len;
+		return true;
+	}
+	if (*used == n)
+		return false;
+	iov[(*used)++] = (struct iovec){ data, len };
+	return true;
+}
+
 int chunk_reserve(struct chunk_pool *pool, struct chunk_queue *q, struct iovec *iov, int n, size_t len)
 {
-	struct chunk **link = queue_link(q);
+	struct chunk **link = queue_link(q), *c;
 	size_t room = min_len(len, tail_room(q));
 	int used = 0;
 
-	if (room && n)
-		iov[used++] = (struct iovec){ q->tail->data + q->tail->end, room };
-	for (len -= room; len && used < n; len -= room) {
-		struct chunk *c = chunk_get(pool);
-
-		if (!c)
+	if (room && !vector_add(iov, &used, n, q->tail->data + q->tail->end, room))
+		return 0;
+	for (len -= room; len && (c = chunk_get(pool)); len -= room) {
+		room = min_len(len, CHUNK_LEN);
+		if (!vector_add(iov, &used, n, c->data, room)) {
+			chunks_put(pool, c, c, 1);
 			break;
+		}
 		*link = c;
 		link = &c->next;
-		room = min_len(len, DATA_LEN);
-		iov[used++] = (struct iovec){ c->data, room };
 	}
 	return used;
 }
@@ -222,7 +250,7 @@ void chunk_commit(struct chunk_pool *pool, struct chunk_queue *q, size_t len)
 	for (len -= n; len; len -= n) {
 		c = *queue_link(q);
 		assert(c); /* no more than was reserved */
-		n = min_len(len, DATA_LEN);
+		n = min_len(len, CHUNK_LEN);
 		c->end = n;
 		q->tail = c;
 	}
@@ -230,7 +258,7 @@ void chunk_commit(struct chunk_pool *pool, struct chunk_queue *q, size_t len)
 	*queue_link(q) = NULL;
 	while ((c = rest)) {
 		rest = c->next;
-		chunk_put(pool, c);
+		chunks_put(pool, c, c, 1);
 	}
 }
 
@@ -238,12 +266,14 @@ void chunk_commit(struct chunk_pool *pool, struct chunk_queue *q, size_t len)
 
 int chunk_vectors(const struct chunk_queue *q, struct iovec *iov, int n, size_t len)
 {
-	struct chunk *c = q->head;
-	int used;
+	struct chunk *c;
+	int used = 0;
+	size_t here;
 
-	for (used = 0; c && len && used < n; used++, c = c->next) {
-		iov[used] = (struct iovec){ c->data + c->start, min_len(len, c->end - c->start) };
-		len -= iov[used].iov_len;
+	for (c = q->head; c && len; c = c->next, len -= here) {
+		here = min_len(len, c->end - c->start);
+		if (!vector_add(iov, &used, n, c->data + c->start, here))
+			break;
 	}
 	return used;
 }
@@ -272,19 +302,24 @@ void chunk_copy(const struct chunk_queue *q, size_t offset, void *to, size_t len
 
 void chunk_drop(struct chunk_pool *pool, struct chunk_queue *q, size_t len)
 {
+	struct chunk *first = q->head, *last = NULL, *c;
+	size_t n_done = 0, n;
+
 	assert(len <= q->len);
 	q->len -= len;
-	while (len) {
-		struct chunk *c = q->head;
-		size_t n = min_len(len, c->end - c->start);
-
+	for (c = first; len; c = c->next) {
+		n = min_len(len, c->end - c->start);
 		c->start += n;
 		len -= n;
 		if (c->start < c->end)
 			break;
-		q->head = c->next;
-		chunk_put(pool, c);
+		last = c;
+		n_done++;
 	}
+	if (!last)
+		return;
+	q->head = last->next;
 	if (!q->head)
 		q->tail = NULL;
+	chunks_put(pool, first, last, n_done);
 }

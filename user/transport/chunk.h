@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define CHUNK_LEN 4096 /* with its own few fields */
+#define CHUNK_LEN 4096
 
 struct chunk;
 struct chunk_pool;
@@ -22,7 +22,7 @@ struct chunk_queue {
 	size_t len; /* bytes queued */
 };
 
-/* At most len_max bytes of memory, taken from the system only as they are used. 0 or -errno. */
+/* Memory for len_max bytes, taken from the system only as they are used. 0 or -errno. */
 int chunk_pool_open(struct chunk_pool **out, size_t len_max);
 void chunk_pool_close(struct chunk_pool *pool); /* takes NULL; with all that is queued */
 
@@ -31,6 +31,9 @@ size_t chunk_pool_room(const struct chunk_pool *pool);
 
 /* Sets aside what an empty queue needs for len bytes, in place of what was set aside before; 0 gives it back. It must be there. */
 void chunk_pool_hold(struct chunk_pool *pool, size_t len);
+
+/* Whether so much could be appended to the queue. */
+bool chunk_has_room(const struct chunk_pool *pool, const struct chunk_queue *q, size_t len);
 
 /* Copies to the end. False if the pool has not enough: then nothing was appended. */
 bool chunk_append(struct chunk_pool *pool, struct chunk_queue *q, const void *data, size_t len);
