@@ -19,9 +19,16 @@
 #include "tcp.h"
 
 #define READ_LEN (256u << 10)
-#define VECTORS_MAX 64
+#define VECTORS_MAX 256
 #define SPARE_PART 8 /* this part of the memory is not read into: what was read could not be passed on otherwise */
 #define LEN_FIELD 4
+
+/*
+ * What is read or written at a time is best still in the processor's cache when it goes on, and fits one piece of the kernel's buffers: more at a
+ * time costs more for each byte.
+ */
+#define PIECE_LEN (32u << 10)
+#define THROUGH_MIN (16u << 10)
 
 static size_t min_len(size_t a, size_t b)
 {
@@ -452,9 +459,11 @@ static int chunks_read(struct tcp *t, size_t missing)
 	return n;
 }
 
-/* One frame at a time: its header first. */
+/* Exact: one frame at a time, its header first. Without frames it goes on at once. */
 static size_t read_max(const struct tcp *t, size_t pending)
 {
+	if (!t->frame_max)
+		return PIECE_LEN;
 	return (t->is_exact ? pending ?: XSR_FRAME_HEADER_LEN : t->shared->read_len) - t->in.len;
 }
 
@@ -524,18 +533,47 @@ int tcp_send(struct tcp *t, const void *data, size_t len)
 	return chunk_append(t->shared->pool, &t->out, data, len) ? 0 : -ENOBUFS;
 }
 
+/* If nothing is before it, what is long is written from where it lies, as far as it goes. Why it does not go, tcp_flush() tells. */
+static size_t write_through(struct tcp *t, const void *data, size_t len)
+{
+	ssize_t n;
+
+	if (len < THROUGH_MIN || t->out.len || t->is_blocked)
+		return 0;
+	n = send(t->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		return 0;
+	t->is_blocked = (size_t)n < len;
+	t->n_written += n;
+	return n;
+}
+
 /* What is kept of the others needs less memory than with this frame. */
 static int read_forward(struct tcp *t, const struct tcp_frame *frame, struct tcp *to)
 {
 	struct chunk_pool *pool = t->shared->pool;
-	size_t len = t->stop - t->at;
+	size_t len = t->stop - t->at, written;
+	bool queued;
 
 	chunk_pool_hold(pool, len - frame->len);
-	if (!chunk_append(pool, &to->out, frame->data, frame->len)) {
+	if (!chunk_has_room(pool, &to->out, frame->len)) {
 		chunk_pool_hold(pool, len);
 		return -ENOBUFS;
 	}
+	written = write_through(to, frame->data, frame->len);
+	queued = chunk_append(pool, &to->out, frame->data + written, frame->len - written);
+	assert(queued); /* there was room for all of it */
 	tcp_take(t, frame);
+	return 0;
+}
+
+/* What is in chunks is long. */
+static int chunks_forward(struct tcp *t, const struct tcp_frame *frame, struct tcp *to)
+{
+	if (!chunk_move(t->shared->pool, &to->out, &t->in, frame->len))
+		return -ENOBUFS;
+	if (!to->is_blocked)
+		tcp_flush(to);
 	return 0;
 }
 
@@ -548,7 +586,7 @@ int tcp_forward(struct tcp *t, const struct tcp_frame *frame, struct tcp *to)
 	if (t->at)
 		return read_forward(t, frame, to);
 	if (!frame->data)
-		return chunk_move(pool, &to->out, &t->in, frame->len) ? 0 : -ENOBUFS;
+		return chunks_forward(t, frame, to);
 	if (!chunk_append(pool, &to->out, frame->data, frame->len))
 		return -ENOBUFS;
 	tcp_take(t, frame);
@@ -564,8 +602,9 @@ int tcp_flush(struct tcp *t)
 	ssize_t n;
 	int i;
 
+	t->is_blocked = true;
 	while (t->out.len) {
-		header.msg_iovlen = chunk_vectors(&t->out, iov, VECTORS_MAX, t->out.len);
+		header.msg_iovlen = chunk_vectors(&t->out, iov, VECTORS_MAX, PIECE_LEN);
 		for (len = 0, i = 0; i < (int)header.msg_iovlen; i++)
 			len += iov[i].iov_len;
 		n = sendmsg(t->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -578,5 +617,6 @@ int tcp_flush(struct tcp *t)
 		if ((size_t)n < len)
 			return 0;
 	}
+	t->is_blocked = false;
 	return 1;
 }

@@ -60,6 +60,7 @@ struct tcp {
 	struct chunk_queue out;	 /* to be written */
 	const uint8_t *at, *stop; /* of what was just read: what is not handed out yet; NULL = it lies in `in` */
 	uint64_t n_read, n_written; /* bytes */
+	bool is_blocked;	 /* the socket took less than there was, when it was last asked */
 };
 
 /* A frame that came. Borrowed until tcp_take(), tcp_forward() or tcp_keep(). */
@@ -97,7 +98,10 @@ int tcp_next(struct tcp *t, struct tcp_frame *frame);
 /* Done with the frame that tcp_next() showed. */
 void tcp_take(struct tcp *t, const struct tcp_frame *frame);
 
-/* The same, and it goes to the end of what `to` has to write, or nothing happens: -EAGAIN, `to` is full, or -ENOBUFS. */
+/*
+ * The same, and it goes to the end of what `to` has to write, or nothing happens: -EAGAIN, `to` is full, or -ENOBUFS. What is long, with
+ * nothing before it, may be written at once.
+ */
 int tcp_forward(struct tcp *t, const struct tcp_frame *frame, struct tcp *to);
 
 /* Keeps what was not handed out, in memory that tcp_read() made sure of. */
