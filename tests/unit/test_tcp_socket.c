@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* tcp.h on this host's own TCP: listening, connecting, options, and how connections end. */
+/* tcp_socket.h, and tcp.h on this host's own TCP: listening, connecting, options, and how connections end. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "stream.h"
+#include "tcp_socket.h"
 
 #define WAIT_MS 5000
 

@@ -15,6 +15,7 @@
 
 #include "sockmap.h"
 #include "tcp.h"
+#include "tcp_socket.h"
 
 struct gateway;
 struct conn;

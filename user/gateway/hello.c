@@ -2,6 +2,7 @@
 #include "hello.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include "errand.h"

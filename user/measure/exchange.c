@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "exchange_parts.h"
+#include "tcp_socket.h"
 
 #define EVENTS_MAX 256
 #define ACCEPTS_MAX 64

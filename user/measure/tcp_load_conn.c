@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "tcp_load_parts.h"
+#include "tcp_socket.h"
 
 #define RETRY_MS_MIN 10
 #define RETRY_MS_MAX 1000

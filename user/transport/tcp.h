@@ -7,7 +7,6 @@
 #ifndef XSR_TCP_H
 #define XSR_TCP_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,17 +68,6 @@ struct tcp_frame {
 	const uint8_t *data;	/* the whole of it, header included; NULL if it is longer than TCP_CONTIGUOUS_MAX: then it lies in tcp->in */
 	size_t len;		/* of it, header included */
 };
-
-struct tcp_options {
-	uint32_t sndbuf, rcvbuf; /* bytes; 0 = the kernel's own tuning */
-	int fast_open;		 /* listener: queue of so many; connection: not 0 = on */
-};
-
-/* Sockets: a descriptor that does not block, or -errno. Connections have TCP_NODELAY. */
-int tcp_listen(const struct sockaddr *addr, const struct tcp_options *options, int backlog); /* SO_REUSEPORT, SO_REUSEADDR */
-int tcp_accept(int listener, const struct tcp_options *options);		/* -EAGAIN: there is none */
-int tcp_connect(const struct sockaddr *addr, const struct tcp_options *options); /* may be under way: becomes writable */
-int tcp_connected(int fd);							/* 0, -EINPROGRESS, or why it failed */
 
 /* Takes fd over, also if it fails. frame_max as in struct tcp. 0 or -errno. */
 int tcp_open(struct tcp **out, struct tcp_shared *shared, int fd, uint32_t frame_max, size_t queue_max);
