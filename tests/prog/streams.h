@@ -360,7 +360,6 @@ static inline void *receiver_run(void *arg)
 
 	while ((n = recv(r->fd, buf + have, room - have, 0)) > 0) {
 		have += n;
-		r->bytes += n;
 		for (at = 0; have - at >= XSR_FRAME_HEADER_LEN;) {
 			const struct xsr_frame *frame = (void *)(buf + at);
 			size_t len = 4 + (size_t)be32toh(frame->len);
@@ -376,6 +375,7 @@ static inline void *receiver_run(void *arg)
 		}
 		have -= at;
 		memmove(buf, buf + at, have);
+		r->bytes += n; /* who waits for them wants them judged */
 	}
 	r->torn += have != 0;
 out:
