@@ -244,22 +244,67 @@ static void a_session_goes_on_on_another_connection(void **state)
 	assert_int_equal(router.n_slow_frames, 1);
 }
 
+/* A frame that is held and lies in the lane, unread. */
+static void say_held(int fd, uint64_t seq, uint8_t type)
+{
+	uint8_t frame[64];
+
+	assert_int_equal(write_all(fd, frame, frame_fill(frame, 1, seq, type, 8)), 0);
+	usleep(20000);
+}
+
 /* What was held and not yet read when the session ended is not the next one's. */
 static void a_session_of_the_same_id_begins_anew(void **state)
 {
 	struct sockmap_flow *flow = router_flow(&router, 1, first, backend);
-	uint8_t frame[64];
 
 	(void)state;
 	assert_int_equal(sockmap_flow_hold(flow, SOCKMAP_REQUESTS), 0);
-	assert_int_equal(write_all(first_fd, frame, frame_fill(frame, 1, 1, XSR_FRAME_ECHO_REQ, 8)), 0);
-	usleep(20000); /* it is in the lane now, unread */
+	say_held(first_fd, 1, XSR_FRAME_ECHO_REQ);
 	sockmap_flow_remove(flow);
 	assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, first, backend, true, false, NULL, &flow), 0);
 	say(first_fd, 2, XSR_FRAME_ECHO_REQ);
 	assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REQUESTS, backend), 0);
 	assert_int_equal(heard(link_fd), 2);
 	assert_int_equal(router.n_released, 1);
+}
+
+/* The same, if its connection has gone meanwhile. */
+static void what_was_held_of_a_client_that_went_is_not_the_next_ones(void **state)
+{
+	struct sockmap_flow *flow = router_flow(&router, 1, first, backend);
+
+	(void)state;
+	assert_int_equal(sockmap_flow_hold(flow, SOCKMAP_REQUESTS), 0);
+	say_held(first_fd, 1, XSR_FRAME_ECHO_REQ);
+	sockmap_flow_remove(flow);
+	sockmap_remove(first);
+	assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, second, backend, true, false, NULL, &flow), 0);
+	say(second_fd, 2, XSR_FRAME_ECHO_REQ);
+	assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REQUESTS, backend), 0);
+	assert_int_equal(heard(link_fd), 2);
+	assert_int_equal(router.n_released, 1);
+}
+
+static void what_was_held_of_a_link_that_went_is_not_the_next_ones(void **state)
+{
+	struct sockmap_flow *flow;
+	struct sockmap_socket *next;
+	int next_fd;
+
+	(void)state;
+	next = router_join(&router, SOCKMAP_LINK, &next_fd);
+	assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, first, backend, false, true, NULL, &flow), 0);
+	say_held(link_fd, 1, XSR_FRAME_ECHO_REP);
+	sockmap_lose(backend, NULL, NULL);
+	sockmap_flow_remove(flow);
+	sockmap_remove(backend);
+	assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, first, next, false, true, NULL, &flow), 0);
+	say(next_fd, 2, XSR_FRAME_ECHO_REP);
+	assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REPLIES, first), 0);
+	assert_int_equal(heard(first_fd), 2);
+	assert_int_equal(router.n_released, 1);
+	close(next_fd);
 }
 
 static void a_hold_of_nothing_is_released(void **state)
@@ -330,6 +375,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sessions_that_do_not_wait_are_out_of_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_goes_on_on_another_connection, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(a_session_of_the_same_id_begins_anew, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(what_was_held_of_a_client_that_went_is_not_the_next_ones, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(what_was_held_of_a_link_that_went_is_not_the_next_ones, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(a_hold_of_nothing_is_released, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(counts_tell_what_is_asked_and_answered, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(numbers_of_connections_are_used_again, steps_setup, steps_teardown),

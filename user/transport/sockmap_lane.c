@@ -96,14 +96,11 @@ void lane_close(struct sockmap *sm)
 
 /* --- the slow lane: reading --- */
 
-static bool frame_deliver(struct sockmap *sm, struct sockmap_socket *from, struct sockmap_frame *frame)
+static void frame_deliver(struct sockmap *sm, struct sockmap_socket *from, struct sockmap_frame *frame)
 {
-	if (sm->mark.held)
-		return flow_held(sm, from, frame);
 	frame->from = from;
 	frame->flow = sockmap_flow_find(sm, from->view.service, be64_to_host(frame->header->id));
 	sm->options.events->frame(frame, sm->options.arg);
-	return true;
 }
 
 /* False if it must come again later: there is no memory to hold it. */
@@ -118,14 +115,15 @@ static bool frame_take(struct sockmap *sm, struct xsr_frame *header, size_t len)
 			flow_flipped(sm, header, sm->mark.held);
 		return true;
 	}
+	if (sm->mark.held && !flow_held(sm, sm->mark.conn, &frame))
+		return false;
 	from = sockmap_by_conn(sm, sm->mark.conn);
 	if (!from) /* it was removed meanwhile */
 		return true;
 	from->lane_taken += len;
-	if (frame_deliver(sm, from, &frame))
-		return true;
-	from->lane_taken -= len;
-	return false;
+	if (!sm->mark.held)
+		frame_deliver(sm, from, &frame);
+	return true;
 }
 
 /* Frames that are whole, from the start of what was read; how many bytes they are. */

@@ -238,17 +238,19 @@ static bool held_keep(struct sockmap_flow *flow, struct flow_way *w, const struc
 	return true;
 }
 
-bool flow_held(struct sockmap *sm, struct sockmap_socket *from, const struct sockmap_frame *frame)
+/* The source may have been removed meanwhile. Its frames count all the same, and its entry is as it was while any are in the lane. */
+bool flow_held(struct sockmap *sm, uint32_t conn, const struct sockmap_frame *frame)
 {
-	enum sockmap_way way = from->view.kind == SOCKMAP_LINK ? SOCKMAP_REPLIES : SOCKMAP_REQUESTS;
-	struct sockmap_flow *flow = *flow_place(sm, from->view.service, be64_to_host(frame->header->id));
+	const struct xsr_conn *from = &sm->stream->conns[conn];
+	enum sockmap_way way = from->kind == XSR_CONN_LINK ? SOCKMAP_REPLIES : SOCKMAP_REQUESTS;
+	struct sockmap_flow *flow = *flow_place(sm, from->service, be64_to_host(frame->header->id));
 	struct flow_way *w;
 
 	if (!flow || held_is_stale(flow, way))
 		return true;
 	w = &flow->ways[way];
 	assert(w->phase != WAY_LOST && w->phase != WAY_OPEN);
-	if ((way == SOCKMAP_REPLIES || from == flow->client) && !held_keep(flow, w, frame))
+	if ((way == SOCKMAP_REPLIES || conn == w->entry.source) && !held_keep(flow, w, frame))
 		return false;
 	w->n_taken++;
 	return true;

@@ -215,7 +215,7 @@ struct sockmap_socket *way_source(const struct sockmap_flow *flow, enum sockmap_
 int way_set(struct sockmap_flow *flow, enum sockmap_way way);
 
 /* sockmap_move.c: moves in order. */
-bool flow_held(struct sockmap *sm, struct sockmap_socket *from, const struct sockmap_frame *frame); /* false: no memory now */
+bool flow_held(struct sockmap *sm, uint32_t conn, const struct sockmap_frame *frame); /* false: no memory now */
 void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped);
 void flows_poll(struct sockmap *sm);
 
