@@ -180,6 +180,12 @@ parse_step void mark_put(__u8 bytes[5], __u32 len, struct frame_mark mark)
 	bytes[4] = bits;
 }
 
+/* What takes a mark off again, put in its place. */
+parse_step struct frame_mark mark_none(void)
+{
+	return (struct frame_mark){ XSR_FRAME_VERSION >> 1, XSR_FRAME_VERSION & 1 };
+}
+
 /* True if the header is marked. Then *mark, and the header is as it was. */
 parse_step bool mark_take(struct xsr_frame *frame, struct frame_mark *mark)
 {

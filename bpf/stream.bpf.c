@@ -280,21 +280,37 @@ static __always_inline int conn_send(struct __sk_buff *skb, struct xsr_conn *fro
 	return SK_DROP;
 }
 
-static __always_inline int lane_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number, bool held)
+/* The run's first header says where it came from. False: no memory. */
+static __always_inline bool run_mark(struct __sk_buff *skb, const struct xsr_conn *from, struct frame_mark mark)
 {
-	__u32 lane = from->lane, at = message_offset(skb);
-	struct xsr_conn *to = conn_get(lane);
 	__u8 bytes[5];
 
-	mark_put(bytes, from->run_first, (struct frame_mark){ number, held });
-	if (!to || bpf_skb_store_bytes(skb, at, bytes, sizeof(bytes), 0)) {
-		/* No memory for the mark: the connection has a gap, and the router ends it. */
-		from->lost += from->run_len;
-		return SK_DROP;
-	}
+	mark_put(bytes, from->run_first, mark);
+	return bpf_skb_store_bytes(skb, message_offset(skb), bytes, sizeof(bytes), 0) == 0;
+}
+
+/* The connection has a gap, and the router ends it: what comes behind would be out of order. */
+static __always_inline int run_lose(struct xsr_conn *from)
+{
+	from->lost += from->run_len;
+	return SK_DROP;
+}
+
+static __always_inline int lane_redirect(struct __sk_buff *skb, struct xsr_conn *from)
+{
+	__u32 lane = from->lane;
+	struct xsr_conn *to = conn_get(lane);
+
+	if (!to)
+		return run_lose(from);
 	from->laned += from->run_len;
 	__sync_fetch_and_add(&to->redirected, from->run_len);
 	return conn_send(skb, from, to, lane, from->run_frames, from->run_len);
+}
+
+static __always_inline int lane_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number)
+{
+	return run_mark(skb, from, (struct frame_mark){ number, false }) ? lane_redirect(skb, from) : run_lose(from);
 }
 
 /* What one way of a session came to, once its lock was held. */
@@ -302,7 +318,7 @@ enum passed {
 	PASSED_OPEN,
 	PASSED_HELD,
 	PASSED_NOT,
-	PASSED_MOVED, /* the target is not the one that was looked up */
+	PASSED_MOVED, /* it is not as it was looked up */
 };
 
 static __always_inline void flow_count(struct xsr_flow_counts *counts, const struct xsr_conn *from)
@@ -312,63 +328,91 @@ static __always_inline void flow_count(struct xsr_flow_counts *counts, const str
 	counts->bytes += from->run_len;
 }
 
-/* In the lock no helper may be called: what is counted there was looked up before. */
-static __always_inline enum passed flow_pass(struct xsr_flow *flow, struct xsr_flow_counts *counts, struct xsr_conn *from,
-					     struct xsr_conn *to, __u32 target)
+/* What was looked up of one way of a session, before its lock. */
+struct flow_look {
+	struct xsr_flow *flow;
+	struct xsr_flow_counts *counts;
+	struct xsr_conn *to;
+	__u32 target, generation;
+};
+
+static __always_inline bool flow_look(struct flow_look *look, const struct xsr_flow_key *key, __u32 source)
 {
+	struct xsr_flow *flow = bpf_map_lookup_elem(&flows, key);
+	__u32 index, target;
+
+	if (!flow || (flow->source && flow->source != source))
+		return false;
+	look->flow = flow;
+	look->generation = flow->generation;
+	index = flow->counts;
+	look->target = target = flow->target;
+	look->counts = bpf_map_lookup_elem(&flow_counts, &index);
+	look->to = conn_get(target);
+	return look->counts && look->to;
+}
+
+/*
+ * In the lock no helper may be called: what is counted there was looked up before. The entry may be another session's since then: its generation
+ * tells.
+ */
+static __always_inline enum passed flow_pass(const struct flow_look *look, struct xsr_conn *from, bool marked)
+{
+	struct xsr_flow_counts *counts = look->counts;
+	struct xsr_flow *flow = look->flow;
 	enum passed passed = PASSED_NOT;
 
 	bpf_spin_lock(&flow->lock);
-	if (flow->state == XSR_WAY_HELD) {
+	if (flow->generation != look->generation || (flow->state == XSR_WAY_HELD && !marked)) {
+		passed = PASSED_MOVED;
+	} else if (flow->state == XSR_WAY_HELD) {
 		counts->held += from->run_frames;
 		flow_count(counts, from);
 		passed = PASSED_HELD;
 	} else if (flow->state == XSR_WAY_OPEN) {
-		passed = PASSED_MOVED;
-		if (flow->target == target) {
-			flow_count(counts, from);
-			__sync_fetch_and_add(&to->redirected, from->run_len);
-			passed = PASSED_OPEN;
-		}
+		flow_count(counts, from);
+		__sync_fetch_and_add(&look->to->redirected, from->run_len);
+		passed = PASSED_OPEN;
 	}
 	bpf_spin_unlock(&flow->lock);
 	return passed;
 }
 
-static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number, struct xsr_flow *flow)
+/* What is counted as held must come out of the lane: so it is marked before, which may fail. */
+static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number, const struct xsr_flow_key *key)
 {
-	__u32 index = flow->counts, target = 0;
-	struct xsr_flow_counts *counts = bpf_map_lookup_elem(&flow_counts, &index);
 	enum passed passed = PASSED_MOVED;
-	struct xsr_conn *to = NULL;
+	struct flow_look look = {};
+	bool marked = false;
 	int i;
 
-	if (!counts)
-		return lane_send(skb, from, number, false);
 	for (i = 0; i < MOVED_TRIES && passed == PASSED_MOVED; i++) {
-		target = flow->target;
-		to = conn_get(target);
-		if (!to)
-			return lane_send(skb, from, number, false);
-		passed = to->gone ? PASSED_NOT : flow_pass(flow, counts, from, to, target);
+		if (!flow_look(&look, key, number))
+			return lane_send(skb, from, number);
+		if (!marked && look.flow->state == XSR_WAY_HELD) {
+			marked = run_mark(skb, from, (struct frame_mark){ number, true });
+			if (!marked)
+				return run_lose(from);
+		}
+		passed = look.to->gone ? PASSED_NOT : flow_pass(&look, from, marked);
 	}
-	if (passed == PASSED_OPEN)
-		return conn_send(skb, from, to, target, from->run_frames, from->run_len);
-	return lane_send(skb, from, number, passed == PASSED_HELD);
+	if (passed == PASSED_HELD)
+		return lane_redirect(skb, from);
+	if (passed != PASSED_OPEN)
+		return lane_send(skb, from, number);
+	if (marked)
+		run_mark(skb, from, mark_none()); /* it can be written to by now */
+	return conn_send(skb, from, look.to, look.target, from->run_frames, from->run_len);
 }
 
 static __always_inline int session_judge(struct __sk_buff *skb, struct xsr_conn *from, __u32 number)
 {
 	struct xsr_flow_key key = { .id = from->run_id, .service = from->service };
-	struct xsr_flow *flow;
 
 	if (frame_is_control(from->run_type))
-		return lane_send(skb, from, number, false);
+		return lane_send(skb, from, number);
 	key.way = from->kind == XSR_CONN_LINK ? XSR_WAY_REPLIES : XSR_WAY_REQUESTS;
-	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow || (flow->source && flow->source != number))
-		return lane_send(skb, from, number, false);
-	return session_send(skb, from, number, flow);
+	return session_send(skb, from, number, &key);
 }
 
 /* True if the way is open now: as many frames came out of the lane as went in, so none is on it. */
@@ -397,6 +441,7 @@ static __always_inline bool flow_flip(const struct xsr_conn *lane)
 
 static __always_inline int inject(struct __sk_buff *skb, struct xsr_conn *lane, __u32 number)
 {
+	struct frame_mark mark = { .conn = number };
 	__u32 target = lane->target;
 	struct xsr_conn *to;
 
@@ -404,8 +449,10 @@ static __always_inline int inject(struct __sk_buff *skb, struct xsr_conn *lane, 
 		lane->target = lane->run_id;
 		return SK_DROP; /* it has arrived */
 	}
-	if (lane->run_type == FRAME_FLIP)
-		return lane_send(skb, lane, number, flow_flip(lane));
+	if (lane->run_type == FRAME_FLIP) {
+		mark.held = flow_flip(lane);
+		return run_mark(skb, lane, mark) ? lane_redirect(skb, lane) : run_lose(lane);
+	}
 	to = conn_get(target);
 	if (!to)
 		return SK_DROP;

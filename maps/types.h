@@ -492,7 +492,7 @@ struct xsr_flow {
 	__u32 source; /* requests from another conn than this are not its own; 0 = from any: replies, from any link of the service */
 	__u32 target; /* conn; 0 = none */
 	__u32 state;  /* enum xsr_way_state */
-	__u32 generation; /* counts what the router changed */
+	__u32 generation; /* another one whenever the router changes it; no other entry has it, ever */
 };
 _Static_assert(sizeof(struct xsr_flow) == 24, "size is part of the contract");
 

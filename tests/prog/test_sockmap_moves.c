@@ -307,6 +307,31 @@ static void what_was_held_of_a_link_that_went_is_not_the_next_ones(void **state)
 	close(next_fd);
 }
 
+static uint32_t generation_of(uint64_t id, enum xsr_way way)
+{
+	const struct xsr_flow_key key = { .id = id, .service = SERVICE, .way = way };
+	struct xsr_flow entry;
+
+	assert_int_equal(stream_flow_get(router.stream, &key, &entry), 0);
+	return entry.generation;
+}
+
+/* A program that looked one up, or a word that opens it, may come to it when it is another's. */
+static void no_two_entries_are_alike(void **state)
+{
+	uint32_t before[XSR_WAYS];
+
+	(void)state;
+	router_flow(&router, 1, first, backend);
+	before[0] = generation_of(1, XSR_WAY_REQUESTS);
+	before[1] = generation_of(1, XSR_WAY_REPLIES);
+	assert_int_not_equal(before[0], before[1]);
+	router_flow_end(&router, 1);
+	router_flow(&router, 1, first, backend);
+	assert_int_not_equal(generation_of(1, XSR_WAY_REQUESTS), before[0]);
+	assert_int_not_equal(generation_of(1, XSR_WAY_REPLIES), before[1]);
+}
+
 static void a_hold_of_nothing_is_released(void **state)
 {
 	struct sockmap_flow *flow = router_flow(&router, 1, first, backend);
@@ -377,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_session_of_the_same_id_begins_anew, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(what_was_held_of_a_client_that_went_is_not_the_next_ones, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(what_was_held_of_a_link_that_went_is_not_the_next_ones, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(no_two_entries_are_alike, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(a_hold_of_nothing_is_released, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(counts_tell_what_is_asked_and_answered, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(numbers_of_connections_are_used_again, steps_setup, steps_teardown),

@@ -171,6 +171,9 @@ static void expect_mark(uint32_t conn, bool held, uint32_t len)
 	assert_int_equal(mark.held, held);
 	assert_memory_equal(&frame, &before, sizeof(frame));
 	assert_false(mark_take(&frame, &mark)); /* it is a frame as any other now */
+	mark_put(bytes, len, mark_none());
+	memcpy(&frame, bytes, sizeof(bytes));
+	assert_memory_equal(&frame, &before, sizeof(frame));
 }
 
 static void a_mark_leaves_the_header_as_it_was(void **state)

@@ -27,6 +27,7 @@ int flows_open(struct sockmap *sm)
 	for (i = 0; i < sm->flow_share; i++)
 		sm->flow_free[i] = sm->flow_base + sm->flow_share - 1 - i;
 	sm->n_flow_free = sm->flow_share;
+	sm->generation = sm->options.worker * (UINT32_MAX / sm->stream->n_workers);
 	return 0;
 }
 
@@ -60,7 +61,7 @@ int way_set(struct sockmap_flow *flow, enum sockmap_way way)
 {
 	struct xsr_flow_key key = flow_way_key(flow, way);
 
-	flow->ways[way].entry.generation++;
+	flow->ways[way].entry.generation = ++flow->sm->generation;
 	return stream_flow_set(flow->sm->stream, &key, &flow->ways[way].entry);
 }
 
@@ -126,16 +127,40 @@ static void way_begin(struct sockmap_flow *flow, enum sockmap_way way, struct so
 	};
 }
 
-static int entries_add(struct sockmap_flow *flow)
+static void entry_delete(struct sockmap_flow *flow, enum sockmap_way way)
 {
-	struct xsr_flow_key requests = flow_way_key(flow, SOCKMAP_REQUESTS), replies = flow_way_key(flow, SOCKMAP_REPLIES);
-	int ret = stream_flow_add(flow->sm->stream, &replies, &flow->ways[SOCKMAP_REPLIES].entry);
+	struct xsr_flow_key key = flow_way_key(flow, way);
+
+	stream_flow_delete(flow->sm->stream, &key);
+}
+
+/*
+ * The kernel gives a new entry the memory of one that was deleted, in which a program may still look for the session of before, and fills it without
+ * its lock: so it says first that there is nothing.
+ */
+static int entry_add(struct sockmap_flow *flow, enum sockmap_way way)
+{
+	static const struct xsr_flow nothing = { .state = XSR_WAY_LOST };
+	struct xsr_flow_key key = flow_way_key(flow, way);
+	int ret = stream_flow_add(flow->sm->stream, &key, &nothing);
 
 	if (ret)
 		return ret;
-	ret = stream_flow_add(flow->sm->stream, &requests, &flow->ways[SOCKMAP_REQUESTS].entry);
+	ret = way_set(flow, way);
 	if (ret)
-		stream_flow_delete(flow->sm->stream, &replies);
+		entry_delete(flow, way);
+	return ret;
+}
+
+static int entries_add(struct sockmap_flow *flow)
+{
+	int ret = entry_add(flow, SOCKMAP_REPLIES);
+
+	if (ret)
+		return ret;
+	ret = entry_add(flow, SOCKMAP_REQUESTS);
+	if (ret)
+		entry_delete(flow, SOCKMAP_REPLIES);
 	return ret;
 }
 
@@ -251,11 +276,8 @@ void sockmap_flow_remove(struct sockmap_flow *flow)
 	sockmap_flow_lose(flow);
 	if (sm->polled == flow)
 		sm->polled = NULL;
-	for (way = 0; way < SOCKMAP_WAYS; way++) {
-		struct xsr_flow_key key = flow_way_key(flow, way);
-
-		stream_flow_delete(sm->stream, &key);
-	}
+	for (way = 0; way < SOCKMAP_WAYS; way++)
+		entry_delete(flow, way);
 	flow_client_set(flow, NULL);
 	flow_link_set(flow, NULL);
 	sm->flow_free[sm->n_flow_free++] = flow->index;

@@ -147,6 +147,7 @@ struct sockmap {
 	TAILQ_HEAD(, sockmap_socket) ready, watched;
 
 	uint32_t flow_base, flow_share, n_flow_free;
+	uint32_t generation;	    /* of the entry that was set last */
 	uint32_t *flow_free;
 	struct sockmap_flow **buckets;
 	uint32_t n_buckets; /* a power of two */
