@@ -15,7 +15,8 @@
 
 /* Between the router and the kernel's part, on the lane alone; never on a wire. No payload. */
 #define FRAME_TARGET 0xf0 /* what is injected goes to the conn `id` from here on */
-#define FRAME_FLIP 0xf1	  /* the way `flags & 1` of session `id` of service `flags >> 1` opens, if `seq` is generation << 32 | frames held */
+#define FRAME_FLIP 0xf1	  /* the way `flags & 1` of session `id` of service `flags >> 1` opens, if `seq` is generation << 32 | frames held; it
+			   * comes back on the slow lane as it is, behind all that was there before */
 
 /* The 24 bytes before the payload, as three words: eight-byte loads from any copy that is aligned. */
 struct frame_words {

@@ -415,33 +415,28 @@ static __always_inline int session_judge(struct __sk_buff *skb, struct xsr_conn 
 	return session_send(skb, from, number, &key);
 }
 
-/* True if the way is open now: as many frames came out of the lane as went in, so none is on it. */
-static __always_inline bool flow_flip(const struct xsr_conn *lane)
+/* The way opens if as many frames came out of the lane as went in, so that none is on it. */
+static __always_inline void flow_flip(const struct xsr_conn *lane)
 {
 	struct xsr_flow_key key = { .id = lane->run_id, .service = lane->run_flags >> 1, .way = lane->run_flags & 1 };
 	struct xsr_flow *flow = bpf_map_lookup_elem(&flows, &key);
 	struct xsr_flow_counts *counts;
-	bool flipped = false;
 	__u32 index;
 
 	if (!flow)
-		return false;
+		return;
 	index = flow->counts;
 	counts = bpf_map_lookup_elem(&flow_counts, &index);
 	if (!counts)
-		return false;
+		return;
 	bpf_spin_lock(&flow->lock);
-	if (flow->state == XSR_WAY_HELD && lane->run_seq == ((__u64)flow->generation << 32 | (__u32)counts->held)) {
+	if (flow->state == XSR_WAY_HELD && lane->run_seq == ((__u64)flow->generation << 32 | (__u32)counts->held))
 		flow->state = XSR_WAY_OPEN;
-		flipped = true;
-	}
 	bpf_spin_unlock(&flow->lock);
-	return flipped;
 }
 
-static __always_inline int inject(struct __sk_buff *skb, struct xsr_conn *lane, __u32 number)
+static __always_inline int inject(struct __sk_buff *skb, struct xsr_conn *lane)
 {
-	struct frame_mark mark = { .conn = number };
 	__u32 target = lane->target;
 	struct xsr_conn *to;
 
@@ -450,8 +445,8 @@ static __always_inline int inject(struct __sk_buff *skb, struct xsr_conn *lane, 
 		return SK_DROP; /* it has arrived */
 	}
 	if (lane->run_type == FRAME_FLIP) {
-		mark.held = flow_flip(lane);
-		return run_mark(skb, lane, mark) ? lane_redirect(skb, lane) : run_lose(lane);
+		flow_flip(lane);
+		return lane_redirect(skb, lane); /* without a mark, which could fail: nobody else says this */
 	}
 	to = conn_get(target);
 	if (!to)
@@ -470,7 +465,7 @@ int xsr_frames(struct __sk_buff *skb)
 	if (!from)
 		return SK_DROP; /* being closed */
 	from->passed += from->run_len;
-	return from->kind == XSR_CONN_LANE ? inject(skb, from, number) : session_judge(skb, from, number);
+	return from->kind == XSR_CONN_LANE ? inject(skb, from) : session_judge(skb, from, number);
 }
 
 /* The one program without a parser: also what kernels before 6.2 can load. */

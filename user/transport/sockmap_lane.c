@@ -110,9 +110,8 @@ static bool frame_take(struct sockmap *sm, struct xsr_frame *header, size_t len)
 	struct sockmap_socket *from;
 
 	sm->stats.lane_frames++;
-	if (sm->mark.conn == sm->lane.conn) {
-		if (header->type == FRAME_FLIP)
-			flow_flipped(sm, header, sm->mark.held);
+	if (header->type == FRAME_FLIP) {
+		flow_flipped(sm, header);
 		return true;
 	}
 	if (sm->mark.held && !flow_held(sm, sm->mark.conn, &frame))

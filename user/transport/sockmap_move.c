@@ -8,7 +8,6 @@
 
 #include "sockmap_parts.h"
 
-#define FLIP_WAIT_NS 50000000ULL /* after which it is looked whether the word has arrived */
 #define FLIPS_SLOW 16 /* tries after which a source that is slowed and still sends is stopped */
 
 /* From now on no frame goes to the target; those that did are counted in its `redirected`. */
@@ -86,7 +85,6 @@ static bool flip_send(struct sockmap_flow *flow, enum sockmap_way way)
 		.w[2] = be64_to_host((uint64_t)w->entry.generation << 32 | (uint32_t)w->n_taken),
 	};
 
-	w->flip_ns = sockmap_now_ns();
 	w->flip_sent = chunk_append(flow->sm->pool, &w->target->pending, &flip, sizeof(flip));
 	if (w->flip_sent)
 		socket_ready(w->target);
@@ -147,26 +145,14 @@ static bool way_is_open(struct sockmap_flow *flow, enum sockmap_way way)
 	       now.generation == flow->ways[way].entry.generation;
 }
 
-/* The word, or what it came to, may be lost on its way. */
-static void flip_look(struct sockmap_flow *flow, enum sockmap_way way)
-{
-	const struct flow_way *w = &flow->ways[way];
-
-	if (w->flip_sent && sockmap_now_ns() - w->flip_ns < FLIP_WAIT_NS)
-		return;
-	if (w->flip_sent && way_is_open(flow, way))
-		way_opened(flow, way);
-	else
-		flip_send(flow, way);
-}
-
 /* True if there is no more to wait for. */
 static bool way_poll(struct sockmap_flow *flow, enum sockmap_way way)
 {
 	struct flow_way *w = &flow->ways[way];
 
 	if (w->phase == WAY_RELEASING) {
-		flip_look(flow, way);
+		if (!w->flip_sent)
+			flip_send(flow, way);
 		return false;
 	}
 	if (w->phase != WAY_DRAINING)
@@ -256,7 +242,8 @@ bool flow_held(struct sockmap *sm, uint32_t conn, const struct sockmap_frame *fr
 	return true;
 }
 
-void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped)
+/* The word came back: what it was for may have ended meanwhile. */
+void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip)
 {
 	uint32_t flags = be16_to_host(flip->flags), way = flags & 1;
 	struct sockmap_flow *flow = sockmap_flow_find(sm, flags >> 1, be64_to_host(flip->id));
@@ -265,7 +252,7 @@ void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped
 	if (!flow || be64_to_host(flip->seq) >> 32 != w->entry.generation || w->phase != WAY_RELEASING)
 		return;
 	w->flip_sent = false;
-	if (!flipped && !way_is_open(flow, way)) { /* more was held meanwhile; it comes to an end if its source is slow */
+	if (!way_is_open(flow, way)) { /* more was held meanwhile; it comes to an end if its source is slow */
 		brake_set(&w->hold, way_source(flow, way), ++w->n_flips < FLIPS_SLOW ? BRAKE_SLOW : BRAKE_STOP);
 		flow_moving_set(flow, true);
 		return;

@@ -81,7 +81,6 @@ struct flow_way {
 	uint64_t drain_injected;       /* draining: so much must have been injected to the target, */
 	uint64_t drain_redirected;     /* and then so much written to it; 0 = not known yet */
 	bool flip_sent;
-	uint64_t flip_ns;	       /* when */
 	uint32_t n_waiting;	       /* frames in `held` */
 	struct sockmap_socket *target; /* or NULL */
 	struct brake full, hold;       /* on the source: its target is full; it is held */
@@ -217,7 +216,7 @@ int way_set(struct sockmap_flow *flow, enum sockmap_way way);
 
 /* sockmap_move.c: moves in order. */
 bool flow_held(struct sockmap *sm, uint32_t conn, const struct sockmap_frame *frame); /* false: no memory now */
-void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip, bool flipped);
+void flow_flipped(struct sockmap *sm, const struct xsr_frame *flip);
 void flows_poll(struct sockmap *sm);
 
 #endif /* XSR_SOCKMAP_PARTS_H */
