@@ -13,7 +13,6 @@
 #include "sockmap.h"
 
 #define NS_PER_MS 1000000ULL
-#define SETTLE_MS 2   /* in which the programs that did not see the flow yet have ended */
 #define BACKLOG_LOW 4 /* times less than the high mark, */
 #define BACKLOG_MAX 2 /* and times more */
 
@@ -118,7 +117,6 @@ void express_begin(struct stream_session *s)
 	/* From here on the lane gets no more of its frames than are under way now. */
 	s->settle_client = sockmap_laned(client);
 	s->settle_link = sockmap_laned(link);
-	s->settle_ns = g->now_ns + SETTLE_MS * NS_PER_MS;
 	s->n_releases = 0;
 	memset(&s->seen, 0, sizeof(s->seen));
 	s->is_settling = true;
@@ -137,7 +135,7 @@ static void settle(struct gateway *g)
 
 	for (s = TAILQ_FIRST(&g->settling); s; s = next) {
 		next = TAILQ_NEXT(s, in_settling);
-		if (g->now_ns < s->settle_ns || sockmap_lane_taken(sockmap_flow_client(s->flow)) < s->settle_client ||
+		if (sockmap_lane_taken(sockmap_flow_client(s->flow)) < s->settle_client ||
 		    sockmap_lane_taken(sockmap_flow_link(s->flow)) < s->settle_link)
 			continue;
 		settled(g, s);

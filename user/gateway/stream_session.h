@@ -62,7 +62,6 @@ struct stream_session {
 	bool is_settling;
 	unsigned int n_releases; /* ways that are to be opened by the kernel */
 	uint64_t settle_client, settle_link; /* what must have come out of the lane of each */
-	uint64_t settle_ns;	 /* and not before that */
 	uint64_t sent_mark;	 /* what its link must have written until all is out that the kernel passed on */
 	const struct link *sent_link; /* only compared; NULL = nothing of it is under way */
 	uint32_t sent_epoch;	 /* the link's then */

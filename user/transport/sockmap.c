@@ -265,8 +265,12 @@ uint64_t sockmap_received(const struct sockmap_socket *s)
 	return counter_load(&conn_of(s)->passed);
 }
 
+/* The programs run under the lock of the socket that they read, which is taken to tell of it: those that were under way then have ended. */
 uint64_t sockmap_laned(const struct sockmap_socket *s)
 {
+	uint64_t written, received;
+
+	socket_info(s, &written, &received, NULL);
 	return counter_load(&conn_of(s)->laned);
 }
 

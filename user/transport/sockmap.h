@@ -145,8 +145,8 @@ uint64_t sockmap_written(struct sockmap_socket *s);	     /* those of them that w
 uint64_t sockmap_received(const struct sockmap_socket *s);   /* bytes from it that were passed on or read here */
 
 /*
- * Bytes from it that took the slow lane, ever, and those of them that came out of it: when these are as many as those were, all that was in the lane
- * then has been handed out.
+ * Bytes from it that took the slow lane, ever, and those of them that came out of it: when these are as many as those were, all that was on its way
+ * there has been handed out. What is judged after this sees every flow as it is now.
  */
 uint64_t sockmap_laned(const struct sockmap_socket *s);
 uint64_t sockmap_lane_taken(const struct sockmap_socket *s);
