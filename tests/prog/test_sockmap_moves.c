@@ -244,8 +244,8 @@ static void a_session_goes_on_on_another_connection(void **state)
 	assert_int_equal(router.n_slow_frames, 1);
 }
 
-/* A frame that is held and lies in the lane, unread. */
-static void say_held(int fd, uint64_t seq, uint8_t type)
+/* A frame that lies in the lane, unread. */
+static void say_unread(int fd, uint64_t seq, uint8_t type)
 {
 	uint8_t frame[64];
 
@@ -260,7 +260,7 @@ static void a_session_of_the_same_id_begins_anew(void **state)
 
 	(void)state;
 	assert_int_equal(sockmap_flow_hold(flow, SOCKMAP_REQUESTS), 0);
-	say_held(first_fd, 1, XSR_FRAME_ECHO_REQ);
+	say_unread(first_fd, 1, XSR_FRAME_ECHO_REQ);
 	sockmap_flow_remove(flow);
 	assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, first, backend, true, false, NULL, &flow), 0);
 	say(first_fd, 2, XSR_FRAME_ECHO_REQ);
@@ -276,7 +276,7 @@ static void what_was_held_of_a_client_that_went_is_not_the_next_ones(void **stat
 
 	(void)state;
 	assert_int_equal(sockmap_flow_hold(flow, SOCKMAP_REQUESTS), 0);
-	say_held(first_fd, 1, XSR_FRAME_ECHO_REQ);
+	say_unread(first_fd, 1, XSR_FRAME_ECHO_REQ);
 	sockmap_flow_remove(flow);
 	sockmap_remove(first);
 	assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, second, backend, true, false, NULL, &flow), 0);
@@ -295,7 +295,7 @@ static void what_was_held_of_a_link_that_went_is_not_the_next_ones(void **state)
 	(void)state;
 	next = router_join(&router, SOCKMAP_LINK, &next_fd);
 	assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, first, backend, false, true, NULL, &flow), 0);
-	say_held(link_fd, 1, XSR_FRAME_ECHO_REP);
+	say_unread(link_fd, 1, XSR_FRAME_ECHO_REP);
 	sockmap_lose(backend, NULL, NULL);
 	sockmap_flow_remove(flow);
 	sockmap_remove(backend);
@@ -330,6 +330,18 @@ static void no_two_entries_are_alike(void **state)
 	router_flow(&router, 1, first, backend);
 	assert_int_not_equal(generation_of(1, XSR_WAY_REQUESTS), before[0]);
 	assert_int_not_equal(generation_of(1, XSR_WAY_REPLIES), before[1]);
+}
+
+static void an_end_is_told_when_all_before_it_was_handed_out(void **state)
+{
+	(void)state;
+	say_unread(first_fd, 1, XSR_FRAME_ECHO_REQ);
+	shutdown(first_fd, SHUT_WR);
+	usleep(20000);
+	assert_int_equal(sockmap_end(first), SOCKMAP_END_UNREAD);
+	router_run(&router, 20);
+	assert_int_equal(router.n_slow_frames, 1);
+	assert_int_equal(sockmap_end(first), SOCKMAP_END_FIN);
 }
 
 static void a_hold_of_nothing_is_released(void **state)
@@ -403,6 +415,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_held_of_a_client_that_went_is_not_the_next_ones, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(what_was_held_of_a_link_that_went_is_not_the_next_ones, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(no_two_entries_are_alike, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(an_end_is_told_when_all_before_it_was_handed_out, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(a_hold_of_nothing_is_released, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(counts_tell_what_is_asked_and_answered, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(numbers_of_connections_are_used_again, steps_setup, steps_teardown),

@@ -123,7 +123,7 @@ const struct sockmap_view *sockmap_view(const struct sockmap_socket *s);
 /* Why a connection that stirred carries no more. */
 enum sockmap_end {
 	SOCKMAP_END_NONE,	/* it does */
-	SOCKMAP_END_FIN,	/* all that it sent was passed on; it can still be written to */
+	SOCKMAP_END_FIN,	/* all that it sent was passed on, or handed out here; it can still be written to */
 	SOCKMAP_END_UNREAD,	/* it ended, but bytes before the end are not passed on yet: ask again in some milliseconds */
 	SOCKMAP_END_HALF_FRAME, /* likewise, and they will never be a frame */
 	SOCKMAP_END_LATE,	/* a frame was not whole in time */

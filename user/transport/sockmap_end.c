@@ -56,7 +56,7 @@ static enum sockmap_end end_of_fin(struct sockmap_socket *s, uint64_t received)
 	uint64_t passed = counter_load(&conn_of(s)->passed), now = sockmap_now_ns();
 
 	if (passed >= received)
-		return SOCKMAP_END_FIN;
+		return s->lane_taken < sockmap_laned(s) ? SOCKMAP_END_UNREAD : SOCKMAP_END_FIN;
 	if (!s->end_ns || passed != s->end_passed) {
 		s->end_ns = now;
 		s->end_passed = passed;
