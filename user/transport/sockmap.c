@@ -111,17 +111,22 @@ static int timeout_set(const struct sockmap_socket *s)
 	return setsockopt(s->view.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) ? -errno : 0;
 }
 
+/* While more comes it is looked again. That ends, as nobody reads. */
 static int counters_begin(struct sockmap_socket *s)
 {
+	uint64_t before;
 	uint8_t state;
 	int unread = 0, ret = socket_info(s, &s->written_before, &s->received_before, &state);
 
-	if (ret)
-		return ret;
-	if (ioctl(s->view.fd, SIOCINQ, &unread))
-		return -errno;
+	do {
+		before = s->received_before;
+		if (!ret && ioctl(s->view.fd, SIOCINQ, &unread))
+			ret = -errno;
+		if (!ret)
+			ret = socket_info(s, &s->written_before, &s->received_before, &state);
+	} while (!ret && s->received_before != before);
 	s->received_before -= unread + socket_fin_counts(state);
-	return 0;
+	return ret;
 }
 
 static void conn_set(struct sockmap_socket *s, uint32_t frame_max)
