@@ -213,6 +213,11 @@ int stream_target_insert(struct stream *s, uint32_t conn, int fd)
 	return socket_insert(s->skeleton->maps.targets, conn, fd);
 }
 
+void stream_target_delete(struct stream *s, uint32_t conn)
+{
+	bpf_map_delete_elem(bpf_map__fd(s->skeleton->maps.targets), &conn);
+}
+
 int stream_source_insert(struct stream *s, enum xsr_stream_mode mode, uint32_t conn, int fd)
 {
 	struct bpf_map *map = mode == XSR_STREAM_FRAMES ? s->skeleton->maps.frame_sources : s->skeleton->maps.splice_sources;

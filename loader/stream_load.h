@@ -44,6 +44,7 @@ bool stream_mode_works(const struct stream *stream, enum xsr_stream_mode mode, c
 
 /* The conn's socket: from now on it can be sent to. -EBUSY: it is another's. 0 or -errno. */
 int stream_target_insert(struct stream *stream, uint32_t conn, int fd);
+void stream_target_delete(struct stream *stream, uint32_t conn);
 /* And from now on what it sends is moved, in this mode; what came before waits for a kick, SO_RCVLOWAT = 1. */
 int stream_source_insert(struct stream *stream, enum xsr_stream_mode mode, uint32_t conn, int fd);
 

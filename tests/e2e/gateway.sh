@@ -44,6 +44,16 @@ clients_come_back() {
 	assert_ge "sessions that came back" $((400 / SLOWER)) "$(json_number resumed "$LOAD")"
 }
 
+# What they asked before is answered all the same, whether the kernel has the connection by then or not.
+clients_close_one_way() {
+	local cut
+	step "$MODE: clients that close their way get all their replies"
+	cut=$(service_counter orders closed_half_frame)
+	try client "$TMP/leave" 10.77.0.1 7000 $((400 / SLOWER))
+	assert_eq "exit status ($ERR)" 0 "$STATUS"
+	assert_eq "those that were taken for cut off" "$cut" "$(service_counter orders closed_half_frame)"
+}
+
 frames_at() { # BACKEND
 	exchange_now "$1"
 	json_number frames "$EXCHANGE"
@@ -113,11 +123,13 @@ ends_under_load() {
 	assert_ge "sessions that came back" 400 "$(json_number resumed "$LOAD")"
 }
 
+${CC:-cc} -O -o "$TMP/leave" tests/e2e/leave.c || skip "no C compiler to build tests/e2e/leave.c"
 hosts_make
 for MODE in $(gateway_modes); do
 	gateway_start $MODE
 	every_byte_arrives
 	clients_come_back
+	clients_close_one_way
 	route_is_followed
 	configuration_changes
 	ends_under_load

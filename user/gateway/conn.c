@@ -2,6 +2,7 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 
 #include "gateway.h"
@@ -43,14 +44,15 @@ static void wait_in(struct conn *c, struct conn_list *list)
 		TAILQ_INSERT_TAIL(list, c, waiter);
 }
 
-/* What the kernel moves cannot wait here: who gets -EAGAIN of such a one has to find another answer. */
+/* What the kernel moves cannot wait here: who gets -EAGAIN of such a one has to find another answer. Nor does it tell when it has room. */
 int conn_wait(struct conn *c, struct conn *on)
 {
 	if (c->socket)
 		return -EAGAIN;
-	wait_in(c, on ? &on->waiters : &c->gateway->parked);
+	wait_in(c, on && !on->socket ? &on->waiters : &c->gateway->parked);
 	c->waits_on = on;
 	c->waits_ns = c->gateway->now_ns;
+	c->until_tick = on && on->socket;
 	return -EAGAIN;
 }
 
@@ -274,12 +276,29 @@ static bool may_queue(const struct conn *c, size_t len)
 	return !tcp_unsent(c->tcp) || tcp_unsent(c->tcp) + len <= queue_limit(c);
 }
 
+/* Between one that the kernel moves and one that it does not. */
+static int forward_copy(struct conn *from, const struct tcp_frame *frame, struct conn *to)
+{
+	void *copy = frame->data ? NULL : malloc(frame->len);
+	int ret = -EAGAIN;
+
+	if (copy)
+		tcp_frame_copy(from->tcp, frame, 0, copy, frame->len);
+	if (copy || frame->data)
+		ret = conn_send(to, copy ?: frame->data, frame->len);
+	free(copy);
+	if (ret)
+		return conn_wait(from, to);
+	conn_take(from, frame);
+	return 0;
+}
+
 int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *to)
 {
 	int ret;
 
 	if (from->socket || to->socket)
-		return conn_send(to, frame->data, frame->len);
+		return forward_copy(from, frame, to);
 	queue_begin(to);
 	ret = may_queue(to, frame->len) ? tcp_forward(from->tcp, frame, to->tcp) : -EAGAIN;
 	if (ret == -ENOBUFS)
@@ -319,6 +338,16 @@ int conn_start(struct conn *c)
 
 	c->is_ending = true; /* it may have ended before */
 	return ret;
+}
+
+void conn_unjoin(struct conn *c)
+{
+	sockmap_give_back(c->socket);
+	c->socket = NULL;
+	c->tcp->fd = c->fd;
+	c->is_ending = false;
+	c->events = 0; /* conn_join() asked for others */
+	wait_in(c, &c->gateway->resumed);
 }
 
 void conn_stir(struct conn *c)

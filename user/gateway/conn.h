@@ -91,6 +91,7 @@ void conn_take(struct conn *conn, const struct tcp_frame *frame);
  */
 int conn_join(struct conn *conn, enum sockmap_kind kind, uint32_t service, uint32_t frame_max);
 int conn_start(struct conn *conn); /* lets them flow; 0 or -errno */
+void conn_unjoin(struct conn *conn); /* after that error: the gateway moves them again */
 
 /* The kernel told that something happened to it, or it is_ending. */
 void conn_stir(struct conn *conn);

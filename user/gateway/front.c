@@ -251,11 +251,13 @@ static int front_frame(struct conn *conn, const struct tcp_frame *frame)
 
 static bool is_waiting(const struct front *c)
 {
-	const struct stream_session *s;
+	struct stream_session *s;
 
-	LIST_FOREACH(s, &c->sessions, of_client)
-		if (s->is_busy)
+	LIST_FOREACH(s, &c->sessions, of_client) {
+		express_note(s);
+		if (s->is_busy || express_holds(s))
 			return true;
+	}
 	return c->conn.socket ? !sockmap_drained(c->conn.socket) : tcp_unsent(c->conn.tcp) > 0;
 }
 

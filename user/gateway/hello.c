@@ -29,17 +29,19 @@ static int ack_send(struct front *c, const struct stream_session *s, uint64_t id
 	return conn_send(&c->conn, &f, wire_frame(&f, XSR_FRAME_HELLO_ACK, XSR_FRAME_REPLY, id, seq, &ack, sizeof(ack)));
 }
 
-/* The handshake is over: the kernel moves its frames from here on. */
+/*
+ * The handshake is over: the kernel moves its frames from here on. If it does not take the connection, as of one whose client has already closed
+ * its way, it goes on as it is.
+ */
 static void front_join(struct front *c)
 {
 	struct conn *conn = &c->conn;
 	int ret = conn_join(conn, SOCKMAP_CLIENT, c->service, conn->tcp->frame_max);
 
 	c->wants_kernel = false;
-	if (!ret)
-		ret = conn_start(conn);
-	if (ret)
-		front_end(c, XSR_STREAM_STAT_CLOSED_RESET);
+	if (!ret && conn_start(conn))
+		conn_unjoin(conn);
+	conn->tcp->is_exact = false;
 }
 
 /* Replies that the client has not got yet come again: if they do not, it is told so as of others. */
@@ -49,10 +51,7 @@ static void session_go(struct stream_session *s, uint64_t seq)
 
 	if (g->p.deadline_ms && seq > s->asked)
 		stream_session_asked(g->sessions, s, seq, g->now_ns, g->p.deadline_ms * NS_PER_MS);
-	if (s->client->wants_kernel)
-		front_join(s->client);
-	else
-		conn_resume(&s->client->conn);
+	conn_resume(&s->client->conn);
 	express_begin(s);
 }
 
@@ -72,6 +71,8 @@ void hello_answered(struct stream_session *s, uint8_t result, uint64_t seq)
 	s->state = STREAM_OPEN;
 	if (!asked || !s->client)
 		return;
+	if (result == XSR_HELLO_OK && s->client->wants_kernel)
+		front_join(s->client); /* before it knows: then it sends, and may end */
 	ack_send(s->client, s, s->id, result, seq);
 	if (result == XSR_HELLO_OK)
 		session_go(s, seq);

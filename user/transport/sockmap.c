@@ -230,9 +230,9 @@ int sockmap_start(struct sockmap_socket *s)
 	return socket_kick(s);
 }
 
-void sockmap_remove(struct sockmap_socket *s)
+/* Nothing leads to it any more. */
+static void socket_detach(struct sockmap_socket *s)
 {
-	struct sockmap *sm = s->sm;
 	struct flow_node *node;
 
 	__atomic_store_n(&conn_of(s)->gone, 1, __ATOMIC_SEQ_CST);
@@ -244,13 +244,33 @@ void sockmap_remove(struct sockmap_socket *s)
 		s->peer->peer = NULL;
 	}
 	socket_unwatch(s);
-	lane_forget(sm, s);
-	stream_cookie_delete(sm->stream, s->cookie);
-	close(s->view.fd);
+	lane_forget(s->sm, s);
+	stream_cookie_delete(s->sm->stream, s->cookie);
+}
+
+static void socket_free(struct sockmap_socket *s)
+{
+	struct sockmap *sm = s->sm;
+
 	conn_give(sm, s->conn);
 	LIST_REMOVE(s, all);
 	sm->sockets[s->conn - sm->conn_base] = NULL;
 	free(s);
+}
+
+void sockmap_remove(struct sockmap_socket *s)
+{
+	socket_detach(s);
+	close(s->view.fd);
+	socket_free(s);
+}
+
+void sockmap_give_back(struct sockmap_socket *s)
+{
+	assert(!s->started);
+	socket_detach(s);
+	stream_target_delete(s->sm->stream, s->conn);
+	socket_free(s);
 }
 
 const struct sockmap_view *sockmap_view(const struct sockmap_socket *s)

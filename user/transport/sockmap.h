@@ -111,8 +111,10 @@ int sockmap_add(struct sockmap *sm, int fd, enum sockmap_kind kind, uint32_t ser
 		struct sockmap_socket **out);
 /* Two added with SOCKMAP_PAIR: joined to one another, before either is started. */
 void sockmap_pair(struct sockmap_socket *a, struct sockmap_socket *b);
-/* Lets bytes flow: what came before first, in order. 0 or -errno. */
+/* Lets bytes flow: what came before first, in order. 0 or -errno: as if its peer has ended its way already. */
 int sockmap_start(struct sockmap_socket *s);
+/* One that is not started: its descriptor is the caller's again, with all that came. */
+void sockmap_give_back(struct sockmap_socket *s);
 /*
  * Closes it, at once: what is redirected to it and not yet written is lost (sockmap_drained() tells), and so is what it sent
  * and was not read. Its flows must be cleared, or given to another, before; those of a link are lost, see sockmap_lose().
