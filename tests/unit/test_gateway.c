@@ -1310,6 +1310,120 @@ static void move_of_a_session_that_ends_is_answered(void **state)
 	close(c);
 }
 
+/* --- clients come and go while their sessions move, from backend 1 to 2 --- */
+
+#define ROUTED fake_id(1, 7)
+
+static void route_store(uint16_t backend)
+{
+	assert_int_equal(route_replace(W.maps, FAKE_SERVICE, world_service(), ROUTED, XSR_ACTION_BACKEND, backend), 0);
+}
+
+/* Its client, greeted by nobody yet. */
+static int routed_client(void)
+{
+	int c;
+
+	W.n_backends = 2;
+	world_start();
+	route_store(1);
+	c = client_open();
+	peer_hello(c, ROUTED, 0);
+	peer_expect(world_link(1), XSR_FRAME_HELLO, ROUTED, 0);
+	return c;
+}
+
+static int routed_session(void)
+{
+	int c = routed_client();
+
+	peer_ack(world_link(1), ROUTED, 0, XSR_HELLO_OK);
+	peer_expect_ack(c, ROUTED, 0, XSR_HELLO_OK);
+	exchange_one(c, world_link(1), ROUTED, 1, 10);
+	return c;
+}
+
+static void routed_go(void)
+{
+	assert_int_equal(move_answer(5), ERRAND_DONE);
+	route_store(2);
+	move_go(ROUTED, 5, ERRAND_DONE);
+}
+
+/* What it was given last may have been lost with its connection: only itself can tell the new backend what it has. */
+static void moved_session_whose_client_is_away_is_introduced_when_it_is_back(void **state)
+{
+	int c = routed_session();
+
+	(void)state;
+	exchange_one(c, world_link(1), ROUTED, 2, 10);
+	close(c);
+	world_wait_stat(XSR_STREAM_STAT_SESSIONS, 0);
+	move_ask(ROUTED, 2, 5);
+	barrier_answer(world_link(1));
+	routed_go();
+	assert_true(peer_is_silent(world_link(2), 50));
+	c = client_open();
+	peer_hello(c, ROUTED, 1);
+	peer_expect(world_link(2), XSR_FRAME_HELLO, ROUTED, 1);
+	peer_ack(world_link(2), ROUTED, 1, XSR_HELLO_OK);
+	peer_expect_ack(c, ROUTED, 1, XSR_HELLO_OK);
+	exchange_one(c, world_link(2), ROUTED, 2, 10);
+	close(c);
+}
+
+static void client_that_comes_back_while_its_session_moves_says_itself_what_it_has(void **state)
+{
+	int c = routed_session(), back;
+	uint64_t token;
+
+	(void)state;
+	exchange_one(c, world_link(1), ROUTED, 2, 10);
+	move_ask(ROUTED, 2, 5);
+	token = be64toh(peer_expect_type(world_link(1), XSR_FRAME_HB_PING).header.seq);
+	back = client_open();
+	peer_hello(back, ROUTED, 1);
+	world_wait_stat(XSR_STREAM_STAT_RESUMED, 1);
+	peer_send(world_link(1), XSR_FRAME_HB_PONG, XSR_FRAME_REPLY, 0, token, NULL, 0);
+	routed_go();
+	peer_expect(world_link(2), XSR_FRAME_HELLO, ROUTED, 1);
+	close(c);
+	close(back);
+}
+
+static void move_waits_for_the_handshake(void **state)
+{
+	int c = routed_client();
+
+	(void)state;
+	move_ask(ROUTED, 2, 5);
+	assert_true(peer_is_silent(world_link(1), 100));
+	peer_ack(world_link(1), ROUTED, 0, XSR_HELLO_OK);
+	peer_expect_ack(c, ROUTED, 0, XSR_HELLO_OK);
+	barrier_answer(world_link(1));
+	routed_go();
+	peer_expect(world_link(2), XSR_FRAME_HELLO, ROUTED, 0);
+	close(c);
+}
+
+/* Backend 2 had it before, and has served what its client asks again now. */
+static void moved_session_gets_no_replies_that_were_not_asked_yet(void **state)
+{
+	int c = routed_session();
+
+	(void)state;
+	move_ask(ROUTED, 2, 5);
+	barrier_answer(world_link(1));
+	routed_go();
+	peer_expect(world_link(2), XSR_FRAME_HELLO, ROUTED, 1);
+	peer_ack(world_link(2), ROUTED, 3, XSR_HELLO_OK);
+	peer_reply(world_link(2), ROUTED, 2, 10);
+	peer_reply(world_link(2), ROUTED, 3, 10);
+	world_wait_stat(XSR_STREAM_STAT_STRAY_REPLIES, 2);
+	exchange_one(c, world_link(2), ROUTED, 2, 10);
+	close(c);
+}
+
 /* --- ends --- */
 
 static void who_closes_one_way_gets_all_his_replies(void **state)
@@ -1457,6 +1571,10 @@ int main(int argc, char **argv)
 		test(move_whose_route_is_not_stored_changes_nothing),
 		test(move_from_a_backend_that_is_lost_meanwhile_goes_on),
 		test(move_of_a_session_that_ends_is_answered),
+		test(moved_session_whose_client_is_away_is_introduced_when_it_is_back),
+		test(client_that_comes_back_while_its_session_moves_says_itself_what_it_has),
+		test(move_waits_for_the_handshake),
+		test(moved_session_gets_no_replies_that_were_not_asked_yet),
 		test(who_closes_one_way_gets_all_his_replies),
 		test(who_closes_one_way_and_gets_no_answer_is_not_kept),
 		test(stop_lets_out_what_is_under_way),

@@ -79,14 +79,28 @@ void errand_passed(struct errand *e, bool lost)
 		session_part(g, e);
 }
 
+/*
+ * No request of it goes on. Not before its backend has answered its HELLO, and not while it settles: what its client sends then comes here, and
+ * who is in the kernel's hands cannot be kept waiting.
+ */
+static bool session_hold(struct errand *e)
+{
+	struct stream_session *s = e->session;
+
+	if (s->is_held)
+		return true;
+	if (s->state == STREAM_GREETED || (s->flow && express_hold(s)))
+		return false;
+	e->holds = s->flow;
+	return s->is_held = true;
+}
+
 /* The barrier goes out as soon as there is room; without a link that is up nothing is on its way. */
 static void errand_begin(struct errand *e)
 {
 	struct stream_session *s = e->session;
 
-	if (s->flow && !e->holds)
-		e->holds = !express_hold(s);
-	if (s->flow && !e->is_drained)
+	if (!session_hold(e) || (s->flow && !e->is_drained))
 		return;
 	if (!link_is_up(s->link) || s->link_epoch != s->link->epoch)
 		errand_passed(e, false);
@@ -96,11 +110,16 @@ static void errand_begin(struct errand *e)
 		e->link = s->link;
 }
 
+void errand_resume(struct errand *e)
+{
+	if (!e->token && !e->passed)
+		errand_begin(e);
+}
+
 void errand_drained(struct errand *e)
 {
 	e->is_drained = true;
-	if (!e->token && !e->passed)
-		errand_begin(e);
+	errand_resume(e);
 }
 
 static struct errand *errand_new(struct gateway *g, unsigned int worker, const struct mail *mail)
@@ -122,7 +141,6 @@ static void errand_hold(struct gateway *g, struct errand *e, struct stream_sessi
 {
 	e->session = s;
 	s->errand = e;
-	s->is_held = true;
 	TAILQ_INSERT_TAIL(&g->errands, e, of_gateway);
 	errand_begin(e);
 }
@@ -137,10 +155,11 @@ static void refuse(struct gateway *g, unsigned int worker, const struct mail *ma
 static void want_take(struct gateway *g, unsigned int from, const struct mail *mail)
 {
 	struct stream_session *s = stream_session_find(g->sessions, mail->service, mail->id);
-	struct errand *e = NULL;
+	bool may = s && s->state != STREAM_WANTED && hello_may_have(s, mail->token);
+	struct errand *e = may && !s->errand ? errand_new(g, from, mail) : NULL;
 
-	if (s && !s->errand && s->state != STREAM_WANTED && hello_may_have(s, mail->token))
-		e = errand_new(g, from, mail);
+	if (may && s->errand)
+		session_leave(s); /* the errand must not count on what its old connection was given */
 	if (e)
 		errand_hold(g, e, s);
 	else if (s)
@@ -181,6 +200,19 @@ static void yours_take(struct gateway *g, const struct mail *mail)
 		hello_refused(g, s);
 }
 
+/*
+ * Who is here has what was passed on to him. Who is not, or has not said yet what he has, greets first: else the new backend would take for served
+ * what only the old one could repeat.
+ */
+static void session_relink(struct stream_session *s, struct link *to)
+{
+	bool is_here = s->client && s->link_epoch;
+
+	link_bind(s, to);
+	if (link_is_up(to) && is_here)
+		link_introduce(s, s->answered);
+}
+
 static void go_take(struct gateway *g, const struct mail *mail)
 {
 	struct stream_session *s = stream_session_find(g->sessions, mail->service, mail->id);
@@ -192,9 +224,7 @@ static void go_take(struct gateway *g, const struct mail *mail)
 	to = mail->result == ERRAND_DONE ? link_find(g, s->service, e->to) : NULL;
 	if (to) {
 		express_note(s);
-		link_bind(s, to);
-		if (link_is_up(to))
-			link_introduce(s, s->answered);
+		session_relink(s, to);
 		s->is_routed = true;
 		s->generation = mail->generation;
 		s->n_moves++;
@@ -261,7 +291,7 @@ void errands_tick(struct gateway *g)
 		next = TAILQ_NEXT(e, of_gateway);
 		if (g->now_ns >= e->until_ns)
 			errand_give_up(g, e);
-		else if (!e->token && !e->passed)
-			errand_begin(e);
+		else
+			errand_resume(e);
 	}
 }

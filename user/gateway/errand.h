@@ -52,6 +52,9 @@ void errand_mail(struct gateway *gateway, unsigned int from, const struct mail *
 /* The barrier is back, or its link is lost: lost = true. */
 void errand_passed(struct errand *errand, bool lost);
 
+/* Something that it may have waited for has come. */
+void errand_resume(struct errand *errand);
+
 /* The kernel has written all before to the link. */
 void errand_drained(struct errand *errand);
 

@@ -64,11 +64,21 @@ static void session_stay(struct stream_session *s)
 	conn_resume(&c->conn);
 }
 
+/* Nobody waits for the answer. If the backend knows of more than was asked, its client will ask that, and not wait for what is repeated. */
+static void answer_note(struct stream_session *s, uint64_t seq)
+{
+	express_note(s);
+	if (seq > s->asked)
+		stream_session_answered(s->gateway->sessions, s, seq);
+}
+
 void hello_answered(struct stream_session *s, uint8_t result, uint64_t seq)
 {
 	bool asked = s->state == STREAM_GREETED;
 
 	s->state = STREAM_OPEN;
+	if (!asked)
+		answer_note(s, seq);
 	if (!asked || !s->client)
 		return;
 	if (result == XSR_HELLO_OK && s->client->wants_kernel)
@@ -120,6 +130,7 @@ static int session_greet(struct front *c, struct stream_session *s, uint64_t seq
 			session_forget(g, s);
 		return 0;
 	}
+	session_come(c, s);
 	express_end(s);
 	if (!express_is_clear(s))
 		return hello_later(c, s->id);
@@ -260,6 +271,8 @@ int hello_take(struct front *c, const struct tcp_frame *frame)
 		return session_begin(c, id, seq);
 	if (s->client != c && !hello_may_have(s, came_ns(c)))
 		return ack_send(c, NULL, id, XSR_HELLO_BUSY, 0), 0;
+	if (s->is_held)
+		session_come(c, s); /* the errand must not count on what the other one has */
 	if (s->state == STREAM_WANTED || s->is_held)
 		return s->client == c ? hello_wait(c, id, NULL) : hello_later(c, id);
 	return session_greet(c, s, seq);

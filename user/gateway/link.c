@@ -171,6 +171,8 @@ static void session_ack(struct link *l, uint64_t id, uint8_t result, uint64_t se
 	if (!s || s->link != l || (s->n_hellos && --s->n_hellos))
 		return;
 	hello_answered(s, result, seq);
+	if (s->errand)
+		errand_resume(s->errand);
 }
 
 static int ack_take(struct link *l, const struct tcp_frame *frame)

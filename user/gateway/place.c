@@ -21,19 +21,31 @@ void session_unbind(struct stream_session *s)
 	gateway_gauge(c->conn.gateway, s->service, XSR_STREAM_STAT_SESSIONS, -1);
 }
 
-void session_bind(struct front *c, struct stream_session *s)
+void session_leave(struct stream_session *s)
 {
 	struct front *before = s->client;
 
-	if (before == c)
+	if (!before)
 		return;
 	session_unbind(s);
+	front_left(before);
+}
+
+void session_come(struct front *c, struct stream_session *s)
+{
+	if (!s->client || s->client == c)
+		return;
+	session_leave(s);
+	front_count(c, XSR_STREAM_STAT_RESUMED);
+}
+
+void session_bind(struct front *c, struct stream_session *s)
+{
+	session_come(c, s);
+	if (s->client == c)
+		return;
 	stream_session_bind(c->conn.gateway->sessions, s, c, &c->sessions, c->conn.gateway->now_ns);
 	gateway_gauge(c->conn.gateway, s->service, XSR_STREAM_STAT_SESSIONS, 1);
-	if (before) {
-		front_count(c, XSR_STREAM_STAT_RESUMED);
-		front_left(before);
-	}
 }
 
 void session_drop(struct gateway *g, struct stream_session *s)

@@ -5,6 +5,10 @@
 
 #include "gateway.h"
 
+/* Its client has come back, elsewhere, or by this connection: another one has it not any more. */
+void session_leave(struct stream_session *session);
+void session_come(struct front *front, struct stream_session *session);
+
 /* It has this client from now on, and another one not any more; or none. */
 void session_bind(struct front *front, struct stream_session *session);
 void session_unbind(struct stream_session *session);
