@@ -63,11 +63,13 @@ moves_of_who_comes_back() {
 	assert_eq "moved, there already, or failed" $((MOVES / 4)) \
 		$(($(json_number moved "$MOVED") + $(json_number unchanged "$MOVED") + $(json_number failed "$MOVED")))
 	assert_ge "moved" $((MOVES / 8)) "$(json_number moved "$MOVED")"
-	# A backend that had a session before may repeat a reply that another one gave meanwhile.
+	# In mode frames a backend that had a session before may repeat a reply that another one gave meanwhile.
 	assert_eq "answered and errors, of $SENT sent" "$SENT" $(($(json_number answered "$LOAD") + $(json_number errors "$LOAD")))
-	for count in lost torn not_opened; do
+	for count in lost torn not_opened early; do
 		assert_eq $count 0 "$(json_number $count "$LOAD")"
 	done
+	[ $MODE = frames ] || assert_eq duplicated 0 "$(json_number duplicated "$LOAD")"
+	assert_exchanges_in_order
 	say "    $(json_number moved "$MOVED") moved, $(json_number failed "$MOVED") failed; $(json_number resumed "$LOAD") sessions" \
 		"came back; $SENT requests, $(json_number errors "$LOAD") answered by an error"
 }
