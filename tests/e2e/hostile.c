@@ -6,10 +6,14 @@
  *   reset      a handshake and a request, cut after each byte by a reset
  *   finish     the same, cut by an orderly end
  *   crowd      N connections that say nothing; says "open" and how many there are, until stdin ends
+ *   last       N connections that greet, ask with a frame of LEN bytes and end their way, all at once; each gets its reply
  *   drip       N connections, half of them greeted, that send a byte of a frame each 50 ms, until the other side ends them
+ *   trickle    the same, for LEN ms, if they are not ended
  *   mute       N greeted connections that ask with frames of LEN bytes and never read; says "open"; until stdin ends
+ *   hear       N connections that say nothing and get a few bytes
  *   backend-X  a backend at that port, until stdin ends, that X: silent accepts and never answers; garbage answers what is no frame;
- *              reset resets; half ends in the middle of a frame; hole greets and never answers a request
+ *              reset resets; half ends in the middle of a frame; hole greets and never answers a request; short says a
+ *              few bytes and ends
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,6 +35,7 @@
 
 #define HEADER 24
 #define HELLO_LEN (HEADER + 12)
+#define ACK_LEN (HEADER + 16)
 #define PATIENCE_S 10
 
 enum { HELLO = 1, HELLO_ACK, HB_PING, HB_PONG, BYE, ECHO_REQ = 0x10 };
@@ -73,6 +78,14 @@ static void hello(uint8_t to[HELLO_LEN], uint8_t role, uint64_t id)
 	put64(to + HEADER + 4, id);
 }
 
+/* As an exchange wants it, behind a stamp. */
+static void request(uint8_t *to, uint64_t id, uint64_t seq, size_t len)
+{
+	header(to, HEADER - 4 + len, ECHO_REQ, id, seq);
+	memset(to + HEADER, 0, 8);
+	memset(to + HEADER + 8, seq, len - 8);
+}
+
 /* IDs of one run and of another are not the same. */
 static uint64_t id_of(unsigned int i)
 {
@@ -83,13 +96,16 @@ static uint64_t id_of(unsigned int i)
 
 static int open_one(int rcvbuf)
 {
+	const int sndbuf = 1 << 16;
 	const struct timeval wait = { .tv_sec = PATIENCE_S };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0)
 		die("socket");
-	if (rcvbuf)
+	if (rcvbuf) { /* what waits on this side shall be little, too */
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
+	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		die("connect");
@@ -110,17 +126,19 @@ static void write_all(int fd, const void *bytes, size_t len)
 		die("send");
 }
 
-static void wait_for_end(int fd)
+/* Returns how many bytes came before. */
+static size_t wait_for_end(int fd)
 {
 	char bytes[4096];
+	size_t sum = 0;
 	ssize_t n;
 
-	do {
-		n = recv(fd, bytes, sizeof(bytes), 0);
-	} while (n > 0);
+	while ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		sum += n;
 	if (n < 0 && errno != ECONNRESET)
 		die("the other side does not end the connection");
 	close(fd);
+	return sum;
 }
 
 static bool stdin_ended(int ms)
@@ -162,15 +180,13 @@ static void garbage(void)
 
 static void cuts(bool by_reset)
 {
-	uint8_t bytes[HELLO_LEN + HEADER + 40] = {};
+	uint8_t bytes[HELLO_LEN + HEADER + 40];
 	size_t n;
 	int fd;
 
-	header(bytes + HELLO_LEN, HEADER + 40 - 4, ECHO_REQ, 0, 1);
-	memset(bytes + HELLO_LEN + HEADER + 8, 1, 32); /* as an exchange wants it, behind a stamp */
 	for (n = 0; n <= sizeof(bytes); n++) {
 		hello(bytes, 1, id_of(n));
-		put64(bytes + HELLO_LEN + 8, id_of(n));
+		request(bytes + HELLO_LEN, id_of(n), 1, 40);
 		fd = open_one(0);
 		write_all(fd, bytes, n);
 		if (n % 3 == 0)
@@ -182,6 +198,33 @@ static void cuts(bool by_reset)
 			wait_for_end(fd);
 		}
 	}
+}
+
+static void last(unsigned int n, unsigned int len)
+{
+	uint8_t *bytes = malloc(HELLO_LEN + HEADER + len);
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < n; i++) {
+		hello(bytes, 1, id_of(i));
+		request(bytes + HELLO_LEN, id_of(i), 1, len);
+		fd = open_one(0);
+		write_all(fd, bytes, HELLO_LEN + HEADER + len);
+		shutdown(fd, SHUT_WR);
+		if (wait_for_end(fd) != ACK_LEN + HEADER + len)
+			die("no whole reply");
+	}
+	free(bytes);
+}
+
+static void hear(unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (wait_for_end(open_one(0)) != HEADER)
+			die("what the other side said did not come");
 }
 
 static int *open_many(unsigned int n, unsigned int n_greeted, int rcvbuf)
@@ -213,13 +256,14 @@ static void crowd(unsigned int n)
 		close(fds[i]);
 }
 
-static void drip(unsigned int n)
+/* Returns how many are left. */
+static unsigned int drip(unsigned int n, unsigned int ms)
 {
 	int *fds = open_many(n, n / 2, 0);
 	unsigned int i, turn, left = n;
 	char byte = 0;
 
-	for (turn = 0; left && turn < PATIENCE_S * 20; turn++) {
+	for (turn = 0; left && turn < ms / 50; turn++) {
 		for (i = 0; i < n; i++) {
 			if (fds[i] < 0 || send(fds[i], turn == 3 ? "\x40" : turn == 4 ? "\x01" : turn == 5 ? "\x10" : &byte, 1, MSG_NOSIGNAL) == 1)
 				continue;
@@ -229,8 +273,7 @@ static void drip(unsigned int n)
 		}
 		usleep(50000);
 	}
-	if (left)
-		die("those who drip are not ended");
+	return left;
 }
 
 static void mute(unsigned int n, unsigned int len)
@@ -244,8 +287,7 @@ static void mute(unsigned int n, unsigned int len)
 
 	while (!stdin_ended(1))
 		for (i = 0; i < n; i++) {
-			header(bytes, HEADER - 4 + len, ECHO_REQ, id_of(i), seqs[i] + 1);
-			memset(bytes + HEADER + 8, seqs[i] + 1, len - 8); /* as an exchange wants it, behind a stamp */
+			request(bytes, id_of(i), seqs[i] + 1, len);
 			sent = send(fds[i], bytes + at[i], HEADER + len - at[i], MSG_NOSIGNAL);
 			at[i] += sent > 0 ? sent : 0;
 			if (at[i] < HEADER + len)
@@ -262,7 +304,7 @@ static void mute(unsigned int n, unsigned int len)
 /* Greets and answers heartbeats, and no more. */
 static void hole(int fd)
 {
-	uint8_t frame[1 << 17], ack[HEADER + 16];
+	uint8_t frame[1 << 17], ack[ACK_LEN];
 	uint32_t len;
 
 	while (recv(fd, frame, 4, MSG_WAITALL) == 4) {
@@ -274,12 +316,12 @@ static void hole(int fd)
 		memset(ack + HEADER, 0, 16);
 		ack[7] = 4;
 		if (frame[5] == HELLO) {
-			put32(ack, HEADER + 16 - 4);
+			put32(ack, ACK_LEN - 4);
 			memset(ack + 16, 0, 8);
 			ack[5] = HELLO_ACK;
 			ack[HEADER + 1] = 3;
 			memcpy(ack + HEADER + 8, frame + 8, 8);
-			write_all(fd, ack, HEADER + 16);
+			write_all(fd, ack, ACK_LEN);
 		} else if (frame[5] == HB_PING) {
 			ack[5] = HB_PONG;
 			write_all(fd, ack, HEADER);
@@ -297,6 +339,12 @@ static void serve(int fd, const char *how)
 	}
 	if (!strcmp(how, "reset")) {
 		close_by_reset(fd);
+		return;
+	}
+	if (!strcmp(how, "short")) {
+		header(bytes, HEADER - 4, ECHO_REQ, 1, 1);
+		write_all(fd, bytes, HEADER);
+		close(fd);
 		return;
 	}
 	if (!strcmp(how, "hole")) {
@@ -352,8 +400,14 @@ int main(int argc, char **argv)
 		cuts(act[0] == 'r');
 	else if (!strcmp(act, "crowd"))
 		crowd(n);
-	else if (!strcmp(act, "drip"))
-		drip(n);
+	else if (!strcmp(act, "last"))
+		last(n, len);
+	else if (!strcmp(act, "hear"))
+		hear(n);
+	else if (!strcmp(act, "trickle"))
+		drip(n, len);
+	else if (!strcmp(act, "drip") && drip(n, PATIENCE_S * 1000))
+		die("those who drip are not ended");
 	else if (!strcmp(act, "mute"))
 		mute(n, len);
 	else if (!strncmp(act, "backend-", 8))

@@ -31,6 +31,13 @@ else
 	RATE=10000 WAIT_S=20 SLOWER=1
 fi
 
+# How much the stories of TCP move, and for how long readers do not read. XSR_SOAK in the environment: `make soak`.
+if [ -n "${XSR_SOAK:-}" ]; then
+	BULK_BYTES=20000000000 MUTE_S=60
+else
+	BULK_BYTES=$((900000000 / SLOWER)) MUTE_S=4
+fi
+
 server() { nsenter --net=$SERVER_NET "$@"; }
 client() { nsenter --net=$CLIENT_NET "$@"; }
 xsr() { server "$XSR" --name $NAME "$@"; }

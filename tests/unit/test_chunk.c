@@ -357,6 +357,26 @@ static void reservation_takes_what_there_is(void **state)
 
 /* --- two queues --- */
 
+static void bytes_are_copied_from_a_queue_of_another_pool(void **state)
+{
+	struct chunk_pool *others = pool_open(N_CHUNKS), *pool = pool_open(3);
+	struct chunk_queue from = {}, q = {};
+
+	(void)state;
+	assert_true(chunk_append(others, &from, SOURCE, 2 * DATA_LEN + 100));
+	chunk_drop(others, &from, 50);
+	assert_true(chunk_append(pool, &q, SOURCE, 50));
+	assert_true(chunk_append_queue(pool, &q, &from, 2 * DATA_LEN));
+	expect_bytes(&q, SOURCE, 2 * DATA_LEN + 50);
+	assert_false(chunk_append_queue(pool, &q, &from, 2 * DATA_LEN)); /* too much: nothing happens */
+	expect_bytes(&q, SOURCE, 2 * DATA_LEN + 50);
+	expect_bytes(&from, SOURCE + 50, 2 * DATA_LEN + 50);
+	chunk_drop(others, &from, from.len);
+	chunk_drop(pool, &q, q.len);
+	pool_close_whole(others, N_CHUNKS);
+	pool_close_whole(pool, 3);
+}
+
 static void joining_copies_nothing_and_keeps_the_order(void **state)
 {
 	struct chunk_pool *pool = pool_open(N_CHUNKS);
@@ -533,6 +553,7 @@ int main(void)
 		cmocka_unit_test(what_lies_together_is_one_vector),
 		cmocka_unit_test(what_was_not_written_goes_back),
 		cmocka_unit_test(reservation_takes_what_there_is),
+		cmocka_unit_test(bytes_are_copied_from_a_queue_of_another_pool),
 		cmocka_unit_test(joining_copies_nothing_and_keeps_the_order),
 		cmocka_unit_test(moving_cuts_at_any_byte),
 		cmocka_unit_test(moving_whole_chunks_needs_no_memory_and_half_ones_do),

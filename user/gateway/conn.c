@@ -2,7 +2,6 @@
 #include "conn.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 
 #include "gateway.h"
@@ -104,7 +103,7 @@ static void serve(struct conn *c)
 
 bool conn_is_scarce(const struct gateway *g)
 {
-	return chunk_pool_room(g->shared.pool) < g->shared.len / 2;
+	return chunk_pool_room(g->shared.pool) < g->shared.len / 2 || (g->sockmap && sockmap_room(g->sockmap) < g->shared.len / 2);
 }
 
 /* What each client may have of what is left when memory is scarce: of requests that cannot go on, and of replies it does not read. */
@@ -237,25 +236,6 @@ static void queue_begin(struct conn *c)
 		c->written_ns = c->gateway->now_ns;
 }
 
-int conn_send(struct conn *c, const void *data, size_t len)
-{
-	if (c->has_ended)
-		return -EPIPE;
-	if (c->socket)
-		return sockmap_send(c->socket, data, len) ? -EAGAIN : 0;
-	queue_begin(c);
-	if (tcp_send(c->tcp, data, len))
-		return -EAGAIN;
-	become_dirty(c);
-	return 0;
-}
-
-void conn_take(struct conn *c, const struct tcp_frame *frame)
-{
-	if (!c->socket)
-		tcp_take(c->tcp, frame);
-}
-
 /*
  * How much it may have to write. While half of the memory is free that is queue_max; then no more than its part, so that those who do not read
  * what they asked for leave something for the others.
@@ -270,23 +250,46 @@ static size_t queue_limit(const struct conn *c)
 	return part;
 }
 
+/* What waits in this process. */
+static size_t queued(const struct conn *c)
+{
+	return c->socket ? sockmap_pending(c->socket) : tcp_unsent(c->tcp);
+}
+
 /* An empty one takes any frame. */
 static bool may_queue(const struct conn *c, size_t len)
 {
-	return !tcp_unsent(c->tcp) || tcp_unsent(c->tcp) + len <= queue_limit(c);
+	return !queued(c) || queued(c) + len <= queue_limit(c);
 }
 
-/* Between one that the kernel moves and one that it does not. */
-static int forward_copy(struct conn *from, const struct tcp_frame *frame, struct conn *to)
+int conn_send(struct conn *c, const void *data, size_t len)
 {
-	void *copy = frame->data ? NULL : malloc(frame->len);
-	int ret = -EAGAIN;
+	if (c->has_ended)
+		return -EPIPE;
+	if (c->socket)
+		return may_queue(c, len) && !sockmap_send(c->socket, data, len) ? 0 : -EAGAIN;
+	queue_begin(c);
+	if (tcp_send(c->tcp, data, len))
+		return -EAGAIN;
+	become_dirty(c);
+	return 0;
+}
 
-	if (copy)
-		tcp_frame_copy(from->tcp, frame, 0, copy, frame->len);
-	if (copy || frame->data)
-		ret = conn_send(to, copy ?: frame->data, frame->len);
-	free(copy);
+void conn_take(struct conn *c, const struct tcp_frame *frame)
+{
+	if (!c->socket)
+		tcp_take(c->tcp, frame);
+}
+
+/* What the kernel moves cannot wait; what the other one reads can, and is kept then. */
+static int lane_forward(struct conn *from, const struct tcp_frame *frame, struct conn *to)
+{
+	int ret;
+
+	if (frame->data)
+		ret = conn_send(to, frame->data, frame->len);
+	else
+		ret = may_queue(to, frame->len) ? sockmap_send_queue(to->socket, &from->tcp->in, frame->len) : -EAGAIN;
 	if (ret)
 		return conn_wait(from, to);
 	conn_take(from, frame);
@@ -298,7 +301,7 @@ int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *
 	int ret;
 
 	if (from->socket || to->socket)
-		return forward_copy(from, frame, to);
+		return lane_forward(from, frame, to);
 	queue_begin(to);
 	ret = may_queue(to, frame->len) ? tcp_forward(from->tcp, frame, to->tcp) : -EAGAIN;
 	if (ret == -ENOBUFS)
@@ -311,7 +314,7 @@ int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *
 
 bool conn_is_full(const struct conn *c)
 {
-	return !c->socket && tcp_unsent(c->tcp) > queue_limit(c) / 2;
+	return !c->socket && queued(c) > queue_limit(c) / 2;
 }
 
 /* --- what the kernel moves --- */
@@ -371,14 +374,24 @@ void conn_stir(struct conn *c)
 		conn_end(c);
 }
 
+static void written_look(struct conn *c)
+{
+	uint64_t n = sockmap_is_full(c->socket) ? sockmap_written(c->socket) : 0;
+
+	if (!n || n != c->n_written)
+		c->written_ns = c->gateway->now_ns;
+	c->n_written = n;
+}
+
 void conn_look(struct conn *c)
 {
 	uint64_t n;
 
 	if (!c->socket)
 		return;
+	written_look(c);
 	n = sockmap_received(c->socket);
-	if (n != c->n_received) {
+	if (n != c->n_received || sockmap_is_slowed(c->socket)) {
 		c->read_ns = c->gateway->now_ns;
 		c->n_pings = 0;
 	}

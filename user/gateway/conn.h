@@ -65,7 +65,8 @@ struct conn {
 	TAILQ_ENTRY(conn) turn;	   /* in the gateway's list of those with something to write, or of the ended */
 	uint64_t read_ns;	   /* when something was read last */
 	uint64_t active_ns;	   /* when a frame that is no heartbeat was */
-	uint64_t written_ns;	   /* when the peer took something last */
+	uint64_t written_ns;	   /* when the peer took something last; if the kernel moves it, or had room */
+	uint64_t n_written;	   /* by the kernel, as last seen when it had none */
 	uint64_t half_ns;	   /* since when a frame is not whole; 0 = none */
 	unsigned int n_pings;	   /* unanswered */
 };
@@ -87,7 +88,7 @@ void conn_take(struct conn *conn, const struct tcp_frame *frame);
 
 /*
  * From now on the kernel moves its bytes: nothing is kept that was read, nothing else writes to it. -EAGAIN: something is still to be
- * written; else as sockmap_add(), and it is of no use any more.
+ * written; else as sockmap_add(), and it goes on as before.
  */
 int conn_join(struct conn *conn, enum sockmap_kind kind, uint32_t service, uint32_t frame_max);
 int conn_start(struct conn *conn); /* lets them flow; 0 or -errno */

@@ -107,7 +107,8 @@ void express_begin(struct stream_session *s)
 	struct sockmap_socket *client = s->client ? s->client->conn.socket : NULL, *link = socket_of_link(s->link);
 	struct gateway *g;
 
-	if (s->flow || !client || !link || s->state != STREAM_OPEN || s->is_held || s->is_late || s->link_epoch != s->link->epoch)
+	if (s->flow || !client || !link || s->state != STREAM_OPEN || s->is_held || s->is_late || s->client->is_choked ||
+	    s->link_epoch != s->link->epoch)
 		return;
 	g = s->client->conn.gateway;
 	if (sockmap_flow_add(g->sockmap, s->service, s->id, client, link, true, true, s, &s->flow)) {

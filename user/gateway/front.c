@@ -10,12 +10,15 @@
 #include "hello.h"
 #include "link.h"
 #include "place.h"
+#include "sockmap.h"
 #include "wire.h"
 
 #define NS_PER_MS 1000000ULL
 #define PINGS_MAX 2
 #define HANDSHAKE_MS 15000 /* that a frame, or the handshake, may take if there are no heartbeats */
 #define WANT_MS 7000	   /* that a session may be on its way from another worker: longer than an errand takes */
+#define CHOKE_MS 1000	   /* in which a client must take something of what there is for it */
+#define CHOKE_SCARCE_MS 100 /* the same, while memory is scarce */
 #define LOOK_TICKS 4 /* until it is asked again what the kernel has counted */
 
 static struct front *front_of(struct conn *conn)
@@ -402,6 +405,47 @@ static void wait_look(struct front *c)
 		hello_refused(c->conn.gateway, s);
 }
 
+bool front_is_stuck(const struct front *c)
+{
+	return ms_since(c, c->conn.written_ns) >= (conn_is_scarce(c->conn.gateway) ? CHOKE_SCARCE_MS : CHOKE_MS);
+}
+
+/* The kernel holds up all who share a link with one that does not read: that one's sessions come here, and get ERRs in place of replies. */
+static void choke(struct front *c)
+{
+	struct stream_session *s;
+	bool held;
+
+	c->is_choked = true;
+	sockmap_choke(c->conn.socket, true);
+	LIST_FOREACH(s, &c->sessions, of_client) {
+		held = express_holds(s);
+		express_end(s);
+		if (held)
+			front_error(c->conn.gateway, s, XSR_ERROR_OVERFLOW, s->asked);
+	}
+}
+
+static void unchoke(struct front *c)
+{
+	struct stream_session *s;
+
+	c->is_choked = false;
+	sockmap_choke(c->conn.socket, false);
+	LIST_FOREACH(s, &c->sessions, of_client)
+		express_begin(s);
+}
+
+static void choke_look(struct front *c)
+{
+	if (c->is_choked && !sockmap_is_full(c->conn.socket))
+		unchoke(c);
+	else if (!c->is_choked && sockmap_is_full(c->conn.socket) && front_is_stuck(c))
+		choke(c);
+	if (c->has_errors)
+		errors_send(c);
+}
+
 /* What the kernel did by itself. */
 static void sessions_look(struct front *c)
 {
@@ -409,7 +453,10 @@ static void sessions_look(struct front *c)
 	struct stream_session *s, *next;
 
 	conn_look(&c->conn);
-	if (!c->conn.socket || c->conn.has_ended || (g->n_ticks % LOOK_TICKS && !c->leaves))
+	if (!c->conn.socket || c->conn.has_ended)
+		return;
+	choke_look(c);
+	if (g->n_ticks % LOOK_TICKS && !c->leaves)
 		return;
 	for (s = LIST_FIRST(&c->sessions); s; s = next) {
 		next = LIST_NEXT(s, of_client);

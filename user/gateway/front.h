@@ -35,6 +35,9 @@ void front_error(struct gateway *gateway, struct stream_session *session, uint16
 /* The same, because it takes too long. */
 void front_overdue(struct gateway *gateway, struct stream_session *session, uint64_t seq);
 
+/* It has taken nothing for so long that it may hold up the others no more. */
+bool front_is_stuck(const struct front *client);
+
 /* One of its sessions has another client now, or none. */
 void front_left(struct front *client);
 

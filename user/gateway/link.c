@@ -18,8 +18,6 @@
 #define RETRY_MIN_MS 100
 #define STABLE_MS 1000 /* who is lost sooner is tried again after a longer pause, as who cannot be reached */
 #define PINGS_MAX 2
-#define CHOKE_MS 1000 /* a client that takes nothing for so long holds up the others no more */
-#define CHOKE_SCARCE_MS 100 /* the same, while memory is scarce */
 
 static struct link *link_of(struct conn *conn)
 {
@@ -228,7 +226,7 @@ static void choke(struct link *l)
 {
 	struct conn *conn = &l->conn->conn, *on = conn->waits_on;
 
-	if (!on || ms_since(l, on->written_ns) < (conn_is_scarce(l->gateway) ? CHOKE_SCARCE_MS : CHOKE_MS))
+	if (!on || !front_is_stuck((struct front *)on))
 		return;
 	((struct front *)on)->is_choked = true;
 	conn_resume(conn);

@@ -213,20 +213,24 @@ static void side_free(struct conn *conn)
 		free(r);
 }
 
-/* Without the kernel's help if it has no room for them. */
+/* Without the kernel's help if it has no room for them, or one has said all already: such a one it does not take. */
 static void sides_join(struct relay *r)
 {
-	int ret;
+	struct conn *front = &r->front->conn, *back = &r->back->conn;
 
-	if (conn_join(&r->front->conn, SOCKMAP_PAIR, r->service, 0))
+	if (conn_join(front, SOCKMAP_PAIR, r->service, 0))
 		return;
-	ret = conn_join(&r->back->conn, SOCKMAP_PAIR, r->service, 0);
-	if (!ret) {
-		sockmap_pair(r->front->conn.socket, r->back->conn.socket);
-		ret = conn_start(&r->front->conn) ?: conn_start(&r->back->conn);
+	if (conn_join(back, SOCKMAP_PAIR, r->service, 0)) {
+		conn_unjoin(front);
+		return;
 	}
-	if (ret)
-		relay_end(r, XSR_STREAM_STAT_CLOSED_STOP);
+	sockmap_pair(front->socket, back->socket);
+	if (conn_start(front)) {
+		conn_unjoin(front);
+		conn_unjoin(back);
+	} else if (conn_start(back)) {
+		relay_end(r, XSR_STREAM_STAT_CLOSED_RESET);
+	}
 }
 
 static void side_connected(struct conn *conn, int error)

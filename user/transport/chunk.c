@@ -161,6 +161,20 @@ bool chunk_append(struct chunk_pool *pool, struct chunk_queue *q, const void *da
 	return true;
 }
 
+bool chunk_append_queue(struct chunk_pool *pool, struct chunk_queue *q, const struct chunk_queue *from, size_t len)
+{
+	const struct chunk *c;
+	size_t n;
+
+	if (len > tail_room(q) + chunk_pool_room(pool))
+		return false;
+	for (c = from->head; len; c = c->next, len -= n) {
+		n = min_len(len, c->end - c->start);
+		chunk_append(pool, q, c->data + c->start, n);
+	}
+	return true;
+}
+
 void chunk_join(struct chunk_queue *to, struct chunk_queue *from)
 {
 	if (!from->head)

@@ -38,6 +38,9 @@ bool chunk_has_room(const struct chunk_pool *pool, const struct chunk_queue *q, 
 /* Copies to the end. False if the pool has not enough: then nothing was appended. */
 bool chunk_append(struct chunk_pool *pool, struct chunk_queue *q, const void *data, size_t len);
 
+/* The same with the first len bytes of a queue, which must be there; it may be of another pool. */
+bool chunk_append_queue(struct chunk_pool *pool, struct chunk_queue *q, const struct chunk_queue *from, size_t len);
+
 /* All of `from` to the end of `to`, without copying; `from` is empty then. */
 void chunk_join(struct chunk_queue *to, struct chunk_queue *from);
 

@@ -158,7 +158,7 @@ static int socket_begin(struct sockmap_socket *s, uint32_t frame_max)
 	if (getsockopt(s->view.fd, SOL_SOCKET, SO_COOKIE, &s->cookie, &size))
 		return -errno;
 	ret = rcvbuf_set(s, frame_max);
-	if (!ret && s != &s->sm->lane) /* our own other end may be stopped for long */
+	if (!ret && s->view.kind == SOCKMAP_CLIENT && s != &s->sm->lane)
 		ret = timeout_set(s);
 	if (!ret)
 		ret = counters_begin(s);
@@ -297,6 +297,32 @@ uint64_t sockmap_laned(const struct sockmap_socket *s)
 
 	socket_info(s, &written, &received, NULL);
 	return counter_load(&conn_of(s)->laned);
+}
+
+bool sockmap_is_full(const struct sockmap_socket *s)
+{
+	return s->full;
+}
+
+bool sockmap_is_slowed(const struct sockmap_socket *s)
+{
+	return s->n_brakes;
+}
+
+void sockmap_choke(struct sockmap_socket *s, bool choked)
+{
+	__atomic_store_n(&conn_of(s)->waiting_max, choked ? UINT32_MAX : s->sm->options.backlog_max, __ATOMIC_RELAXED);
+	brake_set(&s->for_choke, s, choked ? BRAKE_STOP : BRAKE_OFF);
+}
+
+size_t sockmap_pending(const struct sockmap_socket *s)
+{
+	return s->pending.len;
+}
+
+size_t sockmap_room(const struct sockmap *sm)
+{
+	return chunk_pool_room(sm->pool);
 }
 
 uint64_t sockmap_lane_taken(const struct sockmap_socket *s)

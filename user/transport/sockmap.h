@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "chunk.h"
 #include "frame.h"
 #include "stream_load.h"
 
@@ -84,8 +85,8 @@ struct sockmap_options {
 	uint32_t backlog_low;	  /* and below let go again; 0 = defaults of 1 MiB and 256 KiB */
 	uint32_t backlog_max;	  /* the same, above which the kernel lets nothing more in from them, should this thread be late; 0 = 4 MiB */
 	uint32_t rcvbuf;	  /* of each connection; raised to what frame_max needs; 0 = 256 KiB */
-	uint32_t half_frame_ms;	  /* a frame that is not whole after so long ends its connection, also if it is slowed that long: more than
-				     a target may be full before it is given up; 0 = 60 s */
+	uint32_t half_frame_ms;	  /* a client's frame that is not whole after so long ends its connection, also if it is slowed that long:
+				     more than a target may be full before it is given up; 0 = 60 s */
 	const struct sockmap_events *events;
 	void *arg;		  /* of the events */
 };
@@ -105,7 +106,7 @@ int sockmap_poll(struct sockmap *sm);
  * A connected socket: from now on it can be sent to; what it sends waits until sockmap_start(). fd becomes the sockmap's. What user
  * space wrote to it before is written out by now or will be by the kernel: no queue of the caller may hold more for it. frame_max: the
  * most that a len field may say. -ENFILE: this worker's share of connections is used up, for now; -EBUSY: fd is in use by another
- * program. With an error fd stays the caller's.
+ * program; -EOPNOTSUPP: its peer has ended its way. With an error fd stays the caller's.
  */
 int sockmap_add(struct sockmap *sm, int fd, enum sockmap_kind kind, uint32_t service, uint32_t frame_max, void *owner,
 		struct sockmap_socket **out);
@@ -146,6 +147,13 @@ uint64_t sockmap_redirected(const struct sockmap_socket *s); /* bytes to it, eve
 uint64_t sockmap_written(struct sockmap_socket *s);	     /* those of them that were written to it */
 uint64_t sockmap_received(const struct sockmap_socket *s);   /* bytes from it that were passed on or read here */
 
+/* More waits for it than may, and those that send to it are slowed. */
+bool sockmap_is_full(const struct sockmap_socket *s);
+/* It is slowed itself, for a connection that is full, or a move: that nothing comes of it is not its peer's doing. */
+bool sockmap_is_slowed(const struct sockmap_socket *s);
+/* It reads nothing, and no flow is to go there: it is heard no more, and that it is full stops nobody, until it is choked no more. */
+void sockmap_choke(struct sockmap_socket *s, bool choked);
+
 /*
  * Bytes from it that took the slow lane, ever, and those of them that came out of it: when these are as many as those were, all that was on its way
  * there has been handed out. What is judged after this sees every flow as it is now.
@@ -155,6 +163,9 @@ uint64_t sockmap_lane_taken(const struct sockmap_socket *s);
 
 /* Whole frames to a connection, by the only way there is; copied. -EAGAIN: memory_max is used up, nothing was sent. */
 int sockmap_send(struct sockmap_socket *to, const void *data, size_t len);
+int sockmap_send_queue(struct sockmap_socket *to, const struct chunk_queue *from, size_t len); /* its first len bytes */
+size_t sockmap_pending(const struct sockmap_socket *to); /* bytes that were sent so and wait here */
+size_t sockmap_room(const struct sockmap *sm);		 /* what is left of memory_max */
 
 /*
  * A session: data frames of this ID that come from `client` go to `link`, those that come from any link of the service go to `client`.

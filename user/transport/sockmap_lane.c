@@ -306,11 +306,19 @@ int lane_write(struct sockmap *sm)
 	return 0;
 }
 
-int sockmap_send(struct sockmap_socket *to, const void *data, size_t len)
+static int submit(struct sockmap_socket *to, size_t len)
 {
-	if (!chunk_append(to->sm->pool, &to->pending, data, len))
-		return -EAGAIN;
 	to->submitted += len;
 	socket_ready(to);
 	return lane_write(to->sm);
+}
+
+int sockmap_send(struct sockmap_socket *to, const void *data, size_t len)
+{
+	return chunk_append(to->sm->pool, &to->pending, data, len) ? submit(to, len) : -EAGAIN;
+}
+
+int sockmap_send_queue(struct sockmap_socket *to, const struct chunk_queue *from, size_t len)
+{
+	return chunk_append_queue(to->sm->pool, &to->pending, from, len) ? submit(to, len) : -EAGAIN;
 }

@@ -55,6 +55,7 @@ struct sockmap_socket {
 	unsigned int n_brakes, n_stops; /* reasons to hold it back, and those of them to stop it */
 	struct brake on_peer;	   /* because this one is full */
 	struct brake for_lane;	   /* on itself, because the lane is full */
+	struct brake for_choke;	   /* on itself, because it does not read */
 	uint64_t laned_seen;
 	uint64_t lane_taken;	   /* bytes of it that came out of the lane */
 	uint64_t received_before; /* bytes that were read of it before it was added */
