@@ -77,6 +77,13 @@ static void mode_try(struct gateways *gs, enum xsr_stream_mode mode, struct gate
 		p->broken[mode] = NULL;
 }
 
+/* What is of no use is not opened by the workers, either: it may be that it cannot be. */
+static void kernel_leave(struct gateways *gs)
+{
+	stream_close(gs->stream);
+	gs->stream = NULL;
+}
+
 /* Only if a service asks for it. */
 static void kernel_try(struct gateways *gs, struct gateway_params *p)
 {
@@ -91,6 +98,8 @@ static void kernel_try(struct gateways *gs, struct gateway_params *p)
 		snprintf(gs->broken[modes[i]], sizeof(gs->broken[0]), "%s", why);
 		mode_try(gs, modes[i], p);
 	}
+	if (p->broken[XSR_STREAM_FRAMES] && p->broken[XSR_STREAM_SPLICE])
+		kernel_leave(gs);
 	p->stream = gs->stream;
 }
 
