@@ -55,6 +55,21 @@ static void ends_close(struct ends *e)
 	close(e->far);
 }
 
+static void a_socket_has_one_key_in_a_map_with_programs(void **state)
+{
+	struct ends e = ends_connect();
+	int map = map_open();
+	uint32_t key = TARGET + 1;
+	uint64_t value = e.near;
+
+	(void)state;
+	skb_attach(skb_load_constant(BPF_SK_SKB_STREAM_VERDICT, SK_DROP), map, BPF_SK_SKB_STREAM_VERDICT);
+	map_put(map, TARGET, e.near);
+	assert_int_equal(bpf_map_update_elem(map, &key, &value, BPF_NOEXIST), -EBUSY);
+	ends_close(&e);
+	close(map);
+}
+
 /* --- SK_PASS where there is a parser --- */
 
 static int passing_open(void)
@@ -212,6 +227,7 @@ static void what_is_redirected_for_reading_collapses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_socket_has_one_key_in_a_map_with_programs),
 		cmocka_unit_test(frames_that_are_passed_are_lost_with_the_key),
 		cmocka_unit_test(half_a_frame_is_lost_with_the_key),
 		cmocka_unit_test(the_peer_of_a_connection_that_is_removed_is_told),

@@ -319,6 +319,18 @@ static void what_follows_a_reset_target_is_not_swallowed(void **state)
 
 /* --- ends of sources --- */
 
+/* Who reads is told to try again, for ever. */
+static void expect_end_told_by_epoll_alone(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+	char byte;
+
+	assert_int_equal(poll(&p, 1, 1000), 1);
+	usleep(20000);
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
 static void half_a_frame_before_the_end_is_seen(void **state)
 {
 	int client_fd, link_fd;
@@ -332,6 +344,7 @@ static void half_a_frame_before_the_end_is_seen(void **state)
 	frame_fill(frame, 1, 2, XSR_FRAME_ECHO_REQ, SMALL);
 	assert_int_equal(write_all(client_fd, frame, 60), 0);
 	shutdown(client_fd, SHUT_WR);
+	expect_end_told_by_epoll_alone(sockmap_view(client)->fd);
 	assert_int_equal(end_within(client, 2000), SOCKMAP_END_HALF_FRAME);
 	assert_int_equal(arrives(link_fd, 1000, 50), 24 + SMALL);
 	/* A whole one before the end is none. */
