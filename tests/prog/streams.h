@@ -331,6 +331,7 @@ struct receiver {
 	int fd;
 	_Atomic uint64_t bytes, frames;
 	_Atomic uint64_t torn, lost, again; /* frames */
+	uint32_t pause_us;		    /* after each piece; 0 = none */
 	uint64_t *seqs;			    /* of the last frame, by ID; may be shared if sessions move */
 	_Atomic bool ended;
 };
@@ -354,11 +355,11 @@ static inline void receiver_take(struct receiver *r, const struct xsr_frame *fra
 static inline void *receiver_run(void *arg)
 {
 	struct receiver *r = arg;
-	size_t have = 0, at, room = 4 << 20;
+	size_t have = 0, at, room = 4 << 20, piece = r->pause_us ? 1 << 16 : room;
 	uint8_t *buf = malloc(room);
 	ssize_t n;
 
-	while ((n = recv(r->fd, buf + have, room - have, 0)) > 0) {
+	while ((n = recv(r->fd, buf + have, room - have < piece ? room - have : piece, 0)) > 0) {
 		have += n;
 		for (at = 0; have - at >= XSR_FRAME_HEADER_LEN;) {
 			const struct xsr_frame *frame = (void *)(buf + at);
@@ -376,6 +377,8 @@ static inline void *receiver_run(void *arg)
 		have -= at;
 		memmove(buf, buf + at, have);
 		r->bytes += n; /* who waits for them wants them judged */
+		if (r->pause_us)
+			usleep(r->pause_us);
 	}
 	r->torn += have != 0;
 out:
