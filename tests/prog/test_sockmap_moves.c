@@ -60,11 +60,21 @@ static bool old_link_is_read(const struct sockmap_flow *flow)
 }
 
 static struct sockmap_flow *waiting[N_IDS];
+static uint64_t marks[N_IDS]; /* what its link must have written */
+
+static void hold(struct sockmap_flow *flow)
+{
+	uint64_t mark = sockmap_redirected(sockmap_flow_link(flow));
+
+	if (!sockmap_flow_hold(flow, SOCKMAP_REQUESTS)) /* -EBUSY: it is on its way */
+		marks[sockmap_flow_id(flow)] = mark;
+}
 
 static void note_drained(struct sockmap_flow *flow, enum sockmap_way way, void *arg)
 {
 	(void)arg;
 	assert_int_equal(way, SOCKMAP_REQUESTS);
+	assert_true(sockmap_written(sockmap_flow_link(flow)) >= marks[sockmap_flow_id(flow)]);
 	waiting[sockmap_flow_id(flow)] = flow;
 }
 
@@ -94,9 +104,7 @@ static void sessions_move_in_order(uint32_t payload_max, uint32_t cut_max, uint3
 	router.on_drained = note_drained;
 	sender_start(&sender);
 	while (now_ms() - start < 3000) {
-		struct sockmap_flow *flow = sockmap_flow_find(router.sm, SERVICE, chance(&rng, N_IDS));
-
-		sockmap_flow_hold(flow, SOCKMAP_REQUESTS); /* -EBUSY: it is on its way */
+		hold(sockmap_flow_find(router.sm, SERVICE, chance(&rng, N_IDS)));
 		router_turn(&router, 1);
 		release_read();
 	}
