@@ -158,7 +158,7 @@ $(OUT)/tests/fuzz/%: tests/fuzz/%.c $(FUZZED) $(wildcard config/*.h bpf/*.h maps
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) $(INCLUDES) -o $@ $< $(FUZZED) -lcyaml -lyaml
 
-.PHONY: unit tsan prog e2e fuzz check
+.PHONY: unit tsan prog e2e fuzz soak check
 unit: $(UNIT_BIN)
 	$(Q)tests/run.sh unit
 tsan: $(TSAN_BIN)
@@ -169,6 +169,8 @@ e2e: all
 	$(Q)tests/run.sh e2e
 fuzz: $(FUZZ_BIN)
 	$(Q)FUZZ_S=$(FUZZ_S) tests/run.sh fuzz
+soak: all
+	$(Q)tests/run.sh soak
 check: deps
 	$(Q)$(MAKE) --no-print-directory all $(UNIT_BIN) $(TSAN_BIN) $(PROG_BIN) $(FUZZ_BIN)
 	$(Q)FUZZ_S=$(FUZZ_S) tests/run.sh unit tsan prog e2e fuzz

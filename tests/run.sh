@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# tests/run.sh TIER...: runs what is built of the tiers unit, tsan, prog (root), e2e (root) and fuzz. A line for each test
-# program, with its output if it failed; at the end "N passed, N failed, N skipped", and status 1 if any failed or the
-# kernel logged a warning meanwhile. A test program ends with status 77 if it cannot run here, and says why.
+# tests/run.sh TIER...: runs what is built of the tiers unit, tsan, prog (root), e2e (root), fuzz, and soak (root: the stories of e2e
+# that take as long as they are given). A line for each test program, with its output if it failed; at the end "N passed, N failed,
+# N skipped", and status 1 if any failed or the kernel logged a warning meanwhile. A test program ends with status 77 if it cannot
+# run here, and says why.
 #   FUZZ_S   seconds for each fuzz target; what it found stays in .out/fuzz/
 #   XSR_VM   set in an emulated guest, where everything may take five times as long
 set -u
@@ -13,6 +14,8 @@ UNIT_LIMIT_S=60
 TSAN_LIMIT_S=60
 PROG_LIMIT_S=120
 E2E_LIMIT_S=300
+SOAK_LIMIT_S=1800
+SOAK=(gateway gateway_hostile gateway_hostile_frames gateway_hostile_splice)
 STOP_LIMIT_S=10 # from SIGTERM, with which a story tidies up, to SIGKILL
 FUZZ_S=${FUZZ_S:-10}
 SLOWER=${XSR_VM:+5}
@@ -183,9 +186,9 @@ cmocka_run() # NAME BINARY SECONDS
 	fi
 }
 
-story_run() # NAME SCRIPT
+story_run() # NAME SCRIPT [SECONDS]
 {
-	run "$E2E_LIMIT_S" "$TMP/out" "$TMP/err" bash "$2"
+	run "${3:-$E2E_LIMIT_S}" "$TMP/out" "$TMP/err" bash "$2"
 	case $STATUS in
 	0) say_ok "$1" 1 ;;
 	77) say_skipped "$1" "$(tail -n 1 "$TMP/out")" ;;
@@ -235,6 +238,17 @@ test_run() # TIER SOURCE
 	esac
 }
 
+soak_run()
+{
+	local story
+	export XSR_SOAK=1
+	for story in "${SOAK[@]}"; do
+		progress "soak/$story"
+		story_run "soak/$story" "tests/e2e/$story.sh" $SOAK_LIMIT_S
+	done
+	unset XSR_SOAK
+}
+
 tier_run()
 {
 	local source n=0
@@ -272,12 +286,12 @@ kernel_log_check()
 
 for tier in "$@"; do
 	case $tier in
-	unit | tsan | prog | e2e | fuzz) ;;
+	unit | tsan | prog | e2e | fuzz | soak) ;;
 	*) set -- ;;
 	esac
 done
 if [ $# = 0 ]; then
-	echo "usage: tests/run.sh TIER..., a TIER is one of unit, tsan, prog, e2e, fuzz" >&2
+	echo "usage: tests/run.sh TIER..., a TIER is one of unit, tsan, prog, e2e, fuzz, soak" >&2
 	exit 2
 fi
 case $FUZZ_S in
@@ -294,7 +308,7 @@ trap cleanup EXIT
 TMP=$(mktemp -d) || exit 1
 kernel_log_start
 for tier in "$@"; do
-	tier_run "$tier"
+	if [ "$tier" = soak ]; then soak_run; else tier_run "$tier"; fi
 done
 kernel_log_check
 say "$PASSED passed, $FAILED failed, $SKIPPED skipped"
