@@ -113,31 +113,10 @@ static void half_a_frame_is_lost_with_the_key(void **state)
 	usleep(20000);
 	map_take(map, TARGET);
 	assert_int_equal(write_all(e.far, frame, FRAME_LEN / 2), 0);
-	assert_true(arrives(e.near, FRAME_LEN, 100) < FRAME_LEN); /* and nobody is told */
+	assert_true(arrives(e.near, FRAME_LEN, 100) < FRAME_LEN); /* and nobody is told: see test_sockmap_rows for the router's way */
 	assert_int_equal(arrives(e.far, 1, 20), 0);
 	ends_close(&e);
 	close(map);
-}
-
-/* The router closes such a connection: its peer knows that what is not answered was not heard. */
-static void the_peer_of_a_connection_that_is_removed_is_told(void **state)
-{
-	static uint8_t frame[XSR_FRAME_HEADER_LEN + FRAME_LEN];
-	struct sockmap_socket *client;
-	struct router router;
-	int client_fd;
-	char byte;
-
-	(void)state;
-	router_open(&router);
-	client = router_join(&router, SOCKMAP_CLIENT, &client_fd);
-	frame_fill(frame, 1, 1, XSR_FRAME_ECHO_REQ, FRAME_LEN);
-	assert_int_equal(write_all(client_fd, frame, sizeof(frame) / 2), 0);
-	router_run(&router, 20);
-	sockmap_remove(client);
-	assert_true(recv(client_fd, &byte, 1, 0) <= 0);
-	close(client_fd);
-	router_close(&router);
 }
 
 /* --- a target whose key is deleted, and one that is redirected to for reading --- */
@@ -230,7 +209,6 @@ int main(void)
 		cmocka_unit_test(a_socket_has_one_key_in_a_map_with_programs),
 		cmocka_unit_test(frames_that_are_passed_are_lost_with_the_key),
 		cmocka_unit_test(half_a_frame_is_lost_with_the_key),
-		cmocka_unit_test(the_peer_of_a_connection_that_is_removed_is_told),
 		cmocka_unit_test(what_waits_for_a_target_is_lost_with_the_key),
 		cmocka_unit_test(what_is_redirected_for_reading_collapses),
 	};

@@ -386,6 +386,23 @@ static void half_a_frame_before_the_end_is_seen(void **state)
 	assert_int_equal(arrives(link_fd, 24 + SMALL, 50), 24 + SMALL);
 }
 
+/* A connection with half a frame is closed, never taken out of the map alone: its peer knows that what is not answered was not heard. */
+static void the_peer_of_a_connection_that_is_removed_is_told(void **state)
+{
+	int client_fd;
+	struct sockmap_socket *client = router_join(&router, SOCKMAP_CLIENT, &client_fd);
+	uint8_t frame[24 + SMALL];
+	char byte;
+
+	(void)state;
+	frame_fill(frame, 1, 1, XSR_FRAME_ECHO_REQ, SMALL);
+	assert_int_equal(write_all(client_fd, frame, 60), 0);
+	router_run(&router, 20);
+	sockmap_remove(client);
+	assert_true(recv(client_fd, &byte, 1, 0) <= 0);
+	close(client_fd);
+}
+
 static enum sockmap_end end_of_silence(uint32_t half_frame_ms)
 {
 	enum sockmap_end end;
@@ -663,6 +680,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_target_is_closed_when_it_is_drained, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_follows_a_reset_target_is_not_swallowed, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_frame_before_the_end_is_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_peer_of_a_connection_that_is_removed_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(silence_in_the_middle_of_a_frame_ends_the_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_largest_frame_fits_the_receive_buffer, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_came_before_is_kicked, setup, teardown),
