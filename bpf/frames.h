@@ -62,11 +62,11 @@ parse_step bool frame_is_control(__u8 type)
 }
 
 /*
- * Frames of a stream that go on together: data of one session, whole but for a first one that stands alone; or one frame of
- * control.
+ * Frames of a stream that go on together: data of one session, or of several that go the same way, whole but for a first one that stands
+ * alone; or one frame of control.
  */
 struct frame_run {
-	__u64 id, seq; /* seq: of the last frame */
+	__u64 id, seq; /* of the last frame */
 	__u32 len;     /* bytes in all */
 	__u32 first;   /* len field of the first frame */
 	__u32 n;
@@ -99,20 +99,19 @@ parse_step bool run_goes_on(const struct frame_run *run, __u32 avail, __u32 run_
 	       run->len + XSR_FRAME_HEADER_LEN <= avail;
 }
 
-/* Takes the frame behind it, if it is one of the session's, whole, and fits. What is wrong with it is for the next run to say. */
-parse_step bool run_take(struct frame_run *run, const struct frame_words *words, __u32 avail, __u32 frame_max,
-				     __u32 run_max)
+/* Whether the frame behind it is whole data, and fits. What is wrong with it is for the next run to say. */
+parse_step bool run_fits(const struct frame_run *run, const struct frame_head *h, __u32 avail, __u32 frame_max, __u32 run_max)
 {
-	struct frame_head h = frame_read(words);
+	return !frame_judge(h, frame_max) && !frame_is_control(h->type) && run->len + 4 + h->len <= avail &&
+	       run->len + 4 + h->len <= run_max;
+}
 
-	if (frame_judge(&h, frame_max) || h.id != run->id || frame_is_control(h.type))
-		return false;
-	if (run->len + 4 + h.len > avail || run->len + 4 + h.len > run_max)
-		return false;
-	run->len += 4 + h.len;
-	run->seq = h.seq;
+parse_step void run_take(struct frame_run *run, const struct frame_head *h)
+{
+	run->len += 4 + h->len;
+	run->id = h->id;
+	run->seq = h->seq;
 	run->n++;
-	return true;
 }
 
 /*

@@ -154,20 +154,135 @@ static __always_inline void run_note(struct xsr_conn *c, const struct frame_run 
 	c->run_flags = run->flags;
 }
 
+/* --- sessions --- */
+
+/* What one way of a session came to, once its lock was held. */
+enum passed {
+	PASSED_OPEN,
+	PASSED_HELD,
+	PASSED_NOT,
+	PASSED_MOVED, /* it is not as it was looked up */
+};
+
+/* Frames of one session. */
+struct passing {
+	__u64 seq; /* of the last one */
+	__u32 frames, bytes;
+};
+
+static __always_inline void flow_count(struct xsr_flow_counts *counts, const struct passing *p)
+{
+	counts->seq = p->seq;
+	counts->frames += p->frames;
+	counts->bytes += p->bytes;
+}
+
+/* What was looked up of one way of a session, before its lock. */
+struct flow_look {
+	struct xsr_flow *flow;
+	struct xsr_flow_counts *counts;
+	struct xsr_conn *to;
+	__u32 target, generation;
+};
+
+static __always_inline bool flow_look(struct flow_look *look, const struct xsr_flow_key *key, __u32 source)
+{
+	struct xsr_flow *flow = bpf_map_lookup_elem(&flows, key);
+	__u32 index, target;
+
+	if (!flow || (flow->source && flow->source != source))
+		return false;
+	look->flow = flow;
+	look->generation = flow->generation;
+	index = flow->counts;
+	look->target = target = flow->target;
+	look->counts = bpf_map_lookup_elem(&flow_counts, &index);
+	look->to = conn_get(target);
+	return look->counts && look->to;
+}
+
+/*
+ * In the lock no helper may be called: what is counted there was looked up before. The entry may be another session's since then: its generation
+ * tells.
+ */
+static __always_inline enum passed flow_pass(const struct flow_look *look, const struct passing *p, bool marked)
+{
+	struct xsr_flow_counts *counts = look->counts;
+	struct xsr_flow *flow = look->flow;
+	enum passed passed = PASSED_NOT;
+
+	bpf_spin_lock(&flow->lock);
+	if (flow->generation != look->generation || (flow->state == XSR_WAY_HELD && !marked)) {
+		passed = PASSED_MOVED;
+	} else if (flow->state == XSR_WAY_HELD) {
+		counts->held += p->frames;
+		flow_count(counts, p);
+		passed = PASSED_HELD;
+	} else if (flow->state == XSR_WAY_OPEN) {
+		flow_count(counts, p);
+		__sync_fetch_and_add(&look->to->redirected, p->bytes);
+		passed = PASSED_OPEN;
+	}
+	bpf_spin_unlock(&flow->lock);
+	return passed;
+}
+
+static __always_inline struct xsr_flow_key flow_key(const struct xsr_conn *from, __u64 id)
+{
+	struct xsr_flow_key key = { .id = id, .service = from->service };
+
+	key.way = from->kind == XSR_CONN_LINK ? XSR_WAY_REPLIES : XSR_WAY_REQUESTS;
+	return key;
+}
+
 /* --- the parser --- */
 
-static __always_inline int cut_frames(struct __sk_buff *skb, struct xsr_conn *c, __u32 at, __u32 avail, struct frame_words *words)
+/* Frames of a session pass while their run is cut, if its way is open, to this target (0 = any). Where they go, 0 if they do not pass now. */
+static __always_inline __u32 frames_pass(const struct xsr_conn *from, __u32 number, __u64 id, const struct passing *p, __u32 target)
+{
+	struct xsr_flow_key key = flow_key(from, id);
+	struct flow_look look = {};
+
+	if (!flow_look(&look, &key, number) || (target && look.target != target) || look.to->gone)
+		return 0;
+	return flow_pass(&look, p, false) == PASSED_OPEN ? look.target : 0;
+}
+
+/*
+ * Whether a frame goes on with the run. One of the same session does, and the verdict decides. If it is another one's, both must go to the same
+ * target: that is decided here, as what is whole goes to the verdict at once.
+ */
+static __always_inline bool run_joins(struct xsr_conn *c, __u32 number, const struct frame_run *run, const struct frame_head *h)
+{
+	const struct passing before = { run->seq, run->n, run->len }, next = { h->seq, 1, h->len + 4 };
+
+	if (!c->run_target && h->id == run->id)
+		return true;
+	if (!c->run_target)
+		c->run_target = frames_pass(c, number, run->id, &before, 0);
+	return c->run_target && frames_pass(c, number, h->id, &next, c->run_target);
+}
+
+static __always_inline int cut_frames(struct __sk_buff *skb, struct xsr_conn *c, __u32 number, __u32 at, __u32 avail,
+				      struct frame_words *words)
 {
 	__u32 frame_max = c->frame_max, run_max = c->run_max;
+	struct frame_head head;
 	struct frame_run run;
 	int i;
 
 	c->error = run_begin(&run, words, frame_max);
 	if (c->error)
 		return -71; /* EPROTO: ends the connection. 0 or a length below the header's would stall it silently */
-	for (i = 1; i < RUN_FRAMES_MAX && run_goes_on(&run, avail, run_max); i++)
-		if (!words_load(skb, at + run.len, words) || !run_take(&run, words, avail, frame_max, run_max))
+	c->run_target = 0;
+	for (i = 1; i < RUN_FRAMES_MAX && run_goes_on(&run, avail, run_max); i++) {
+		if (!words_load(skb, at + run.len, words))
 			break;
+		head = frame_read(words);
+		if (!run_fits(&run, &head, avail, frame_max, run_max) || !run_joins(c, number, &run, &head))
+			break;
+		run_take(&run, &head);
+	}
 	run_note(c, &run, at);
 	return run.len;
 }
@@ -196,7 +311,7 @@ int xsr_cut(struct __sk_buff *skb)
 		return -71;
 	if (skb->len < at + XSR_FRAME_HEADER_LEN || !words_load(skb, at, &words))
 		return 0; /* more of the header first */
-	return c->kind == XSR_CONN_LANE ? cut_injected(skb, c, at, avail, &words) : cut_frames(skb, c, at, avail, &words);
+	return c->kind == XSR_CONN_LANE ? cut_injected(skb, c, at, avail, &words) : cut_frames(skb, c, number, at, avail, &words);
 }
 
 /* --- the verdict --- */
@@ -313,74 +428,10 @@ static __always_inline int lane_send(struct __sk_buff *skb, struct xsr_conn *fro
 	return run_mark(skb, from, (struct frame_mark){ number, false }) ? lane_redirect(skb, from) : run_lose(from);
 }
 
-/* What one way of a session came to, once its lock was held. */
-enum passed {
-	PASSED_OPEN,
-	PASSED_HELD,
-	PASSED_NOT,
-	PASSED_MOVED, /* it is not as it was looked up */
-};
-
-static __always_inline void flow_count(struct xsr_flow_counts *counts, const struct xsr_conn *from)
-{
-	counts->seq = from->run_seq;
-	counts->frames += from->run_frames;
-	counts->bytes += from->run_len;
-}
-
-/* What was looked up of one way of a session, before its lock. */
-struct flow_look {
-	struct xsr_flow *flow;
-	struct xsr_flow_counts *counts;
-	struct xsr_conn *to;
-	__u32 target, generation;
-};
-
-static __always_inline bool flow_look(struct flow_look *look, const struct xsr_flow_key *key, __u32 source)
-{
-	struct xsr_flow *flow = bpf_map_lookup_elem(&flows, key);
-	__u32 index, target;
-
-	if (!flow || (flow->source && flow->source != source))
-		return false;
-	look->flow = flow;
-	look->generation = flow->generation;
-	index = flow->counts;
-	look->target = target = flow->target;
-	look->counts = bpf_map_lookup_elem(&flow_counts, &index);
-	look->to = conn_get(target);
-	return look->counts && look->to;
-}
-
-/*
- * In the lock no helper may be called: what is counted there was looked up before. The entry may be another session's since then: its generation
- * tells.
- */
-static __always_inline enum passed flow_pass(const struct flow_look *look, struct xsr_conn *from, bool marked)
-{
-	struct xsr_flow_counts *counts = look->counts;
-	struct xsr_flow *flow = look->flow;
-	enum passed passed = PASSED_NOT;
-
-	bpf_spin_lock(&flow->lock);
-	if (flow->generation != look->generation || (flow->state == XSR_WAY_HELD && !marked)) {
-		passed = PASSED_MOVED;
-	} else if (flow->state == XSR_WAY_HELD) {
-		counts->held += from->run_frames;
-		flow_count(counts, from);
-		passed = PASSED_HELD;
-	} else if (flow->state == XSR_WAY_OPEN) {
-		flow_count(counts, from);
-		__sync_fetch_and_add(&look->to->redirected, from->run_len);
-		passed = PASSED_OPEN;
-	}
-	bpf_spin_unlock(&flow->lock);
-	return passed;
-}
-
 /* What is counted as held must come out of the lane: so it is marked before, which may fail. */
 static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *from, __u32 number, const struct xsr_flow_key *key)
 {
+	const struct passing run = { from->run_seq, from->run_frames, from->run_len };
 	enum passed passed = PASSED_MOVED;
 	struct flow_look look = {};
 	bool marked = false;
@@ -394,7 +445,7 @@ static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *
 			if (!marked)
 				return run_lose(from);
 		}
-		passed = look.to->gone ? PASSED_NOT : flow_pass(&look, from, marked);
+		passed = look.to->gone ? PASSED_NOT : flow_pass(&look, &run, marked);
 	}
 	if (passed == PASSED_HELD)
 		return lane_redirect(skb, from);
@@ -407,12 +458,16 @@ static __always_inline int session_send(struct __sk_buff *skb, struct xsr_conn *
 
 static __always_inline int session_judge(struct __sk_buff *skb, struct xsr_conn *from, __u32 number)
 {
-	struct xsr_flow_key key = { .id = from->run_id, .service = from->service };
+	struct xsr_flow_key key = flow_key(from, from->run_id);
+	__u32 target = from->run_target;
+	struct xsr_conn *to;
 
 	if (frame_is_control(from->run_type))
 		return lane_send(skb, from, number);
-	key.way = from->kind == XSR_CONN_LINK ? XSR_WAY_REPLIES : XSR_WAY_REQUESTS;
-	return session_send(skb, from, number, &key);
+	if (!target)
+		return session_send(skb, from, number, &key);
+	to = conn_get(target);
+	return to ? conn_send(skb, from, to, target, from->run_frames, from->run_len) : run_lose(from);
 }
 
 /* The way opens if as many frames came out of the lane as went in, so that none is on it. */

@@ -440,7 +440,8 @@ struct xsr_conn {
 	__u16 error;	   /* enum xsr_conn_error */
 	__u16 run_starts;  /* with it a segment begins */
 	__u32 target;	   /* lane: where what is injected goes. Others: the conn that has too much waiting, so that this one is stopped; 0 = none */
-	__u64 lost;	   /* bytes that could not take the slow lane: no memory */
+	__u32 lost;	   /* bytes that could not take the slow lane: no memory */
+	__u32 run_target;  /* where the run goes, if that is known since it was cut; 0 = the verdict looks */
 	/* The router. */
 	__u32 kind;	   /* enum xsr_conn_kind */
 	__u32 service;

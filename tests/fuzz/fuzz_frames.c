@@ -20,10 +20,11 @@ static void words_load(const uint8_t *at, struct frame_words *words)
 	memcpy(words, at, sizeof(*words));
 }
 
-/* As the program does it. 0: not enough is there; -1: no frame. */
+/* As the program does it, where all sessions go the same way. 0: not enough is there; -1: no frame. */
 static int cut(const uint8_t *at, uint32_t avail, struct frame_run *run)
 {
 	struct frame_words words;
+	struct frame_head head;
 	int i;
 
 	if (avail < XSR_FRAME_HEADER_LEN)
@@ -33,8 +34,10 @@ static int cut(const uint8_t *at, uint32_t avail, struct frame_run *run)
 		return -1;
 	for (i = 1; i < RUN_FRAMES_MAX && run_goes_on(run, avail, RUN_MAX); i++) {
 		words_load(at + run->len, &words);
-		if (!run_take(run, &words, avail, FRAME_MAX, RUN_MAX))
+		head = frame_read(&words);
+		if (!run_fits(run, &head, avail, FRAME_MAX, RUN_MAX))
 			break;
+		run_take(run, &head);
 	}
 	return run->len;
 }
@@ -56,7 +59,7 @@ static uint32_t frame_at(const uint8_t *p)
 	return len >= 20 && len <= FRAME_MAX && p[4] == 1 && frame_type_known(p[5]) ? len + 4 : 0;
 }
 
-/* The frames of a run: of one session, the last one's seq, control alone. */
+/* The frames of a run: the last one's session and seq, control alone. */
 static void run_check(const uint8_t *at, uint32_t len, const struct frame_run *run)
 {
 	uint32_t n = 0, pos = 0, frame = 0;
@@ -64,10 +67,10 @@ static void run_check(const uint8_t *at, uint32_t len, const struct frame_run *r
 	assert(run->len == len && run->first == be_at(at, 4));
 	for (pos = 0; pos < len; pos += frame, n++) {
 		frame = frame_at(at + pos);
-		assert(frame && pos + frame <= len && be_at(at + pos + 8, 8) == run->id);
+		assert(frame && pos + frame <= len);
 		assert(!frame_is_control(at[pos + 5]) || len == frame);
 		if (pos + frame == len)
-			assert(be_at(at + pos + 16, 8) == run->seq);
+			assert(be_at(at + pos + 8, 8) == run->id && be_at(at + pos + 16, 8) == run->seq);
 	}
 	assert(n == run->n && n <= RUN_FRAMES_MAX && (n == 1 || len <= RUN_MAX));
 }

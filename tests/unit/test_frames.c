@@ -87,13 +87,17 @@ static void control_is_what_the_router_reads(void **state)
 static bool takes(struct frame_words next, uint32_t avail, uint32_t run_max, struct frame_run *run)
 {
 	struct frame_words first = data_of(7, 1, 10);
+	struct frame_head head = frame_read(&next);
 
 	assert_int_equal(run_begin(run, &first, MAX), 0);
 	assert_int_equal(run->len, 34);
-	return run_goes_on(run, avail, run_max) && run_take(run, &next, avail, MAX, run_max);
+	if (!run_goes_on(run, avail, run_max) || !run_fits(run, &head, avail, MAX, run_max))
+		return false;
+	run_take(run, &head);
+	return true;
 }
 
-static void a_run_is_whole_frames_of_one_session(void **state)
+static void a_run_is_whole_frames_of_data(void **state)
 {
 	struct frame_run run;
 
@@ -103,7 +107,9 @@ static void a_run_is_whole_frames_of_one_session(void **state)
 	assert_int_equal(run.seq, 2);
 	assert_int_equal(run.n, 2);
 	assert_int_equal(run.first, 30);
-	assert_false(takes(data_of(8, 2, 10), 68, 1000, &run)); /* another session */
+	assert_true(takes(data_of(8, 3, 10), 68, 1000, &run)); /* another session: whether it goes along is for its route to say */
+	assert_int_equal(run.id, 8);
+	assert_int_equal(run.seq, 3);
 	assert_false(takes(data_of(7, 2, 10), 67, 1000, &run)); /* not whole */
 	assert_false(takes(data_of(7, 2, 10), 57, 1000, &run)); /* not even its header */
 	assert_false(takes(data_of(7, 2, 10), 68, 67, &run));	/* too long together */
@@ -129,12 +135,13 @@ static void control_stands_alone(void **state)
 static void a_run_has_64_frames_at_most(void **state)
 {
 	struct frame_words words = data_of(7, 1, 0);
+	struct frame_head head = frame_read(&words);
 	struct frame_run run;
 
 	(void)state;
 	assert_int_equal(run_begin(&run, &words, MAX), 0);
-	while (run_goes_on(&run, 1 << 20, 1 << 20) && run_take(&run, &words, 1 << 20, MAX, 1 << 20))
-		;
+	while (run_goes_on(&run, 1 << 20, 1 << 20) && run_fits(&run, &head, 1 << 20, MAX, 1 << 20))
+		run_take(&run, &head);
 	assert_int_equal(run.n, RUN_FRAMES_MAX);
 	assert_int_equal(run.len, RUN_FRAMES_MAX * 24);
 }
@@ -198,7 +205,7 @@ int main(void)
 		cmocka_unit_test(lengths_have_strict_bounds),
 		cmocka_unit_test(versions_and_types_are_known_or_refused),
 		cmocka_unit_test(control_is_what_the_router_reads),
-		cmocka_unit_test(a_run_is_whole_frames_of_one_session),
+		cmocka_unit_test(a_run_is_whole_frames_of_data),
 		cmocka_unit_test(control_stands_alone),
 		cmocka_unit_test(a_run_has_64_frames_at_most),
 		cmocka_unit_test(what_is_injected_ends_before_a_word_to_the_kernels_part),
