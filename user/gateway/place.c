@@ -112,7 +112,9 @@ bool session_route(struct gateway *g, struct stream_session *s)
 /* Its link, if requests may go there now. A session that has no route goes to a backend that is up. */
 struct link *session_link(struct gateway *g, struct stream_session *s)
 {
-	if (!s->link || s->routes_version != routes_version(g) || (!link_is_up(s->link) && !s->is_routed))
+	bool is_old = s->routes_version != routes_version(g) && !express_holds(s); /* what is held goes first, and where it was to */
+
+	if (!s->link || is_old || (!link_is_up(s->link) && !s->is_routed))
 		session_route(g, s);
 	return link_is_up(s->link) ? s->link : NULL;
 }
