@@ -1372,6 +1372,29 @@ static void moved_session_whose_client_is_away_is_introduced_when_it_is_back(voi
 	close(c);
 }
 
+/* What it waits for is another session's. */
+static void moved_session_whose_client_has_closed_its_way_is_not_introduced(void **state)
+{
+	int c = routed_session(), other;
+
+	(void)state;
+	peer_hello(c, ID, 0);
+	other = backend_of_hello(ID, 0);
+	peer_ack(world_link(other), ID, 0, XSR_HELLO_OK);
+	peer_expect_ack(c, ID, 0, XSR_HELLO_OK);
+	peer_request(c, ID, 1, 10);
+	peer_expect(world_link(other), XSR_FRAME_ECHO_REQ, ID, 1);
+	shutdown(c, SHUT_WR);
+	usleep(100000);
+	move_ask(ROUTED, 2, 5);
+	barrier_answer(world_link(1));
+	routed_go();
+	assert_true(peer_is_silent(world_link(2), 50));
+	peer_reply(world_link(other), ID, 1, 10);
+	peer_expect(c, XSR_FRAME_ECHO_REP, ID, 1);
+	close(c);
+}
+
 static void client_that_comes_back_while_its_session_moves_says_itself_what_it_has(void **state)
 {
 	int c = routed_session(), back;
@@ -1572,6 +1595,7 @@ int main(int argc, char **argv)
 		test(move_from_a_backend_that_is_lost_meanwhile_goes_on),
 		test(move_of_a_session_that_ends_is_answered),
 		test(moved_session_whose_client_is_away_is_introduced_when_it_is_back),
+		test(moved_session_whose_client_has_closed_its_way_is_not_introduced),
 		test(client_that_comes_back_while_its_session_moves_says_itself_what_it_has),
 		test(move_waits_for_the_handshake),
 		test(moved_session_gets_no_replies_that_were_not_asked_yet),

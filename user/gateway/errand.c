@@ -200,14 +200,22 @@ static void yours_take(struct gateway *g, const struct mail *mail)
 		hello_refused(g, s);
 }
 
+/* One that has closed its way, and waits for nothing more, may be gone. */
+static bool client_is_here(const struct stream_session *s)
+{
+	return s->client && s->link_epoch && (!s->client->leaves || s->asked > s->answered);
+}
+
 /*
  * Who is here has what was passed on to him. Who is not, or has not said yet what he has, greets first: else the new backend would take for served
  * what only the old one could repeat.
  */
 static void session_relink(struct stream_session *s, struct link *to)
 {
-	bool is_here = s->client && s->link_epoch;
+	bool is_here = client_is_here(s);
 
+	if (!is_here)
+		express_end(s); /* nothing of it is held */
 	link_bind(s, to);
 	if (link_is_up(to) && is_here)
 		link_introduce(s, s->answered);
