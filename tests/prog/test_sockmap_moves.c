@@ -389,6 +389,43 @@ static void counts_tell_what_is_asked_and_answered(void **state)
 	assert_int_equal(sockmap_received(first), 64);
 }
 
+static void released_within(uint64_t n, int ms)
+{
+	uint64_t end = now_ms() + ms;
+
+	while (router.n_released < n && now_ms() < end)
+		router_turn(&router, 5);
+	assert_int_equal(router.n_released, n);
+}
+
+/* Every second one goes while what it has asked lies in the lane; the next one has the same session, and nobody looks whether its ways open. */
+static void ways_open_while_connections_come_and_go(void **state)
+{
+	struct sockmap_flow *flow;
+	struct sockmap_socket *s;
+	struct xsr_frame frame;
+	uint8_t bytes[64];
+	int i, far;
+
+	(void)state;
+	for (i = 1; i <= 400; i++) {
+		s = router_join(&router, SOCKMAP_CLIENT, &far);
+		assert_int_equal(sockmap_flow_add(router.sm, SERVICE, 1, s, backend, true, true, NULL, &flow), 0);
+		assert_int_equal(write_all(far, bytes, frame_fill(bytes, 1, i, XSR_FRAME_ECHO_REQ, 0)), 0);
+		if (i % 2 == 0) {
+			assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REQUESTS, backend), 0);
+			assert_int_equal(sockmap_flow_release(flow, SOCKMAP_REPLIES, s), 0);
+			released_within(i, 2000);
+			assert_int_equal(recv(link_fd, &frame, sizeof(frame), MSG_WAITALL), sizeof(frame));
+			assert_int_equal(be64toh(frame.seq), i);
+		}
+		sockmap_flow_remove(flow);
+		sockmap_remove(s);
+		close(far);
+	}
+	assert_int_equal(recv(link_fd, &frame, sizeof(frame), MSG_DONTWAIT), -1);
+}
+
 /* More connections come and go than there are numbers for. */
 static void numbers_of_connections_are_used_again(void **state)
 {
@@ -426,6 +463,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_end_is_told_when_all_before_it_was_handed_out, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(a_hold_of_nothing_is_released, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(counts_tell_what_is_asked_and_answered, steps_setup, steps_teardown),
+		cmocka_unit_test_setup_teardown(ways_open_while_connections_come_and_go, steps_setup, steps_teardown),
 		cmocka_unit_test_setup_teardown(numbers_of_connections_are_used_again, steps_setup, steps_teardown),
 	};
 
