@@ -122,6 +122,7 @@ begin() {
 		connection_idle: $IDLE
 		stream_memory: 16
 		queue: 64
+		kernel_queue: 64
 		sndbuf: 64
 		rcvbuf: 64
 		deadline: 1000
