@@ -18,6 +18,7 @@
 #include "balance.h"
 #include "chance.h"
 #include "fake_control.h"
+#include "join.h"
 #include "world.h"
 
 #define NS_PER_S 1000000000ULL
@@ -47,20 +48,6 @@ static uint64_t clock_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
-/* The sanitizer does not know this one, and would not see that the thread has ended: one that it knows. */
-int pthread_clockjoin_np(pthread_t thread, void **ret, clockid_t clock, const struct timespec *until)
-{
-	struct timespec now, wall;
-	int64_t ns;
-
-	clock_gettime(clock, &now);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	ns = wall.tv_nsec + until->tv_nsec - now.tv_nsec + (int64_t)(until->tv_sec - now.tv_sec) * NS_PER_S;
-	wall.tv_sec += ns / (int64_t)NS_PER_S;
-	wall.tv_nsec = ns % (int64_t)NS_PER_S;
-	return pthread_timedjoin_np(thread, ret, &wall);
 }
 
 static void pause_us(unsigned int us)

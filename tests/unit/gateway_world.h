@@ -164,7 +164,8 @@ static void world_link_accept(unsigned int number, unsigned int i)
 	peer_ack(b->links[i], 0, 0, XSR_HELLO_OK);
 }
 
-static uint64_t world_stat_of(unsigned int worker, enum xsr_stream_stat stat)
+/* Counters are read while they are counted: what is read is of then, or of a moment ago. */
+__attribute__((no_sanitize("thread"))) static uint64_t world_stat_of(unsigned int worker, enum xsr_stream_stat stat)
 {
 	return __atomic_load_n(&W.maps->streams[xsr_stream_index(FAKE_SERVICE, worker)].n[stat], __ATOMIC_RELAXED);
 }
@@ -356,6 +357,52 @@ static inline void exchange_one(int client, int link, uint64_t id, uint64_t seq,
 	assert_int_equal(peer_expect(link, XSR_FRAME_ECHO_REQ, id, seq).len, len);
 	peer_reply(link, id, seq, len);
 	assert_int_equal(peer_expect(client, XSR_FRAME_ECHO_REP, id, seq).len, len);
+}
+
+/* A backend in threads: answers all, and remembers the last request of each session. */
+static inline void *echo_main(void *arg)
+{
+	int fd = (intptr_t)arg;
+	uint8_t *bytes = malloc(4 + (1 << 20));
+	struct xsr_frame *h = (struct xsr_frame *)bytes;
+
+	for (;;) {
+		uint64_t id;
+		size_t len;
+
+		if (recv(fd, h, sizeof(*h), MSG_WAITALL) != sizeof(*h))
+			break;
+		len = be32toh(h->len) - XSR_FRAME_LEN_MIN;
+		if (len && recv(fd, h + 1, len, MSG_WAITALL) != (ssize_t)len)
+			break;
+		id = be64toh(h->id);
+		if (h->type == XSR_FRAME_HELLO) {
+			peer_ack(fd, id, W.served[id % WORLD_SERVED], XSR_HELLO_OK);
+		} else if (h->type == XSR_FRAME_HB_PING) {
+			peer_send(fd, XSR_FRAME_HB_PONG, XSR_FRAME_REPLY, id, be64toh(h->seq), NULL, 0);
+		} else if (h->type == XSR_FRAME_ECHO_REQ) {
+			W.served[id % WORLD_SERVED] = be64toh(h->seq);
+			h->type = XSR_FRAME_ECHO_REP;
+			if (send(fd, bytes, sizeof(*h) + len, MSG_NOSIGNAL) < 0)
+				break;
+		}
+	}
+	free(bytes);
+	return NULL;
+}
+
+/* From here on the links answer by themselves. They end with the gateway, or when the other side closes them. */
+static inline void echo_start(void)
+{
+	const struct timeval forever = {};
+	unsigned int i, j;
+
+	for (i = 1; i <= W.n_backends; i++)
+		for (j = 0; j < W.n_workers; j++) {
+			setsockopt(W.backends[i].links[j], SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+			assert_int_equal(pthread_create(&W.echoes[W.n_echoes++], NULL, echo_main,
+							(void *)(intptr_t)W.backends[i].links[j]), 0);
+		}
 }
 
 #endif /* XSR_TEST_GATEWAY_WORLD_H */

@@ -102,52 +102,6 @@ static void move_go(uint64_t id, uint64_t token, enum errand_result result)
 	assert_true(post_mail(&W.control, 0, &mail));
 }
 
-/* A backend in threads: answers all, and remembers the last request of each session. */
-static void *echo_main(void *arg)
-{
-	int fd = (intptr_t)arg;
-	uint8_t *bytes = malloc(4 + (1 << 20));
-	struct xsr_frame *h = (struct xsr_frame *)bytes;
-
-	for (;;) {
-		uint64_t id;
-		size_t len;
-
-		if (recv(fd, h, sizeof(*h), MSG_WAITALL) != sizeof(*h))
-			break;
-		len = be32toh(h->len) - XSR_FRAME_LEN_MIN;
-		if (len && recv(fd, h + 1, len, MSG_WAITALL) != (ssize_t)len)
-			break;
-		id = be64toh(h->id);
-		if (h->type == XSR_FRAME_HELLO) {
-			peer_ack(fd, id, W.served[id % WORLD_SERVED], XSR_HELLO_OK);
-		} else if (h->type == XSR_FRAME_HB_PING) {
-			peer_send(fd, XSR_FRAME_HB_PONG, XSR_FRAME_REPLY, id, be64toh(h->seq), NULL, 0);
-		} else if (h->type == XSR_FRAME_ECHO_REQ) {
-			W.served[id % WORLD_SERVED] = be64toh(h->seq);
-			h->type = XSR_FRAME_ECHO_REP;
-			if (send(fd, bytes, sizeof(*h) + len, MSG_NOSIGNAL) < 0)
-				break;
-		}
-	}
-	free(bytes);
-	return NULL;
-}
-
-/* From here on the links answer by themselves. They end with the gateway, or when the other side closes them. */
-static void echo_start(void)
-{
-	const struct timeval forever = {};
-	unsigned int i, j;
-
-	for (i = 1; i <= W.n_backends; i++)
-		for (j = 0; j < W.n_workers; j++) {
-			setsockopt(W.backends[i].links[j], SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
-			assert_int_equal(pthread_create(&W.echoes[W.n_echoes++], NULL, echo_main,
-							(void *)(intptr_t)W.backends[i].links[j]), 0);
-		}
-}
-
 static void echo_frame(uint8_t *to, uint64_t seq, size_t len)
 {
 	const struct xsr_frame header = {
