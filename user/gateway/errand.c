@@ -67,16 +67,20 @@ static void session_part(struct gateway *g, struct errand *e)
 		front_left(client);
 }
 
-void errand_passed(struct errand *e, bool lost)
+static void errand_passed(struct errand *e, bool lost)
 {
 	struct gateway *g = e->gateway;
 
 	e->passed = true;
-	e->link = NULL;
 	if (is_move(e)) /* held on until GO */
 		answer(g, e, e->service, e->id, lost ? ERRAND_LOST : ERRAND_DONE);
 	else
 		session_part(g, e);
+}
+
+static void on_passed(struct barrier *barrier, bool lost)
+{
+	errand_passed((struct errand *)barrier, lost);
 }
 
 /*
@@ -106,13 +110,13 @@ static void errand_begin(struct errand *e)
 		errand_passed(e, false);
 	else if (!s->flow && !express_is_clear(s))
 		return;
-	else if (!link_barrier(s->link, e))
-		e->link = s->link;
+	else
+		barrier_send(&e->barrier, s->link);
 }
 
 void errand_resume(struct errand *e)
 {
-	if (!e->token && !e->passed)
+	if (!e->barrier.token && !e->passed)
 		errand_begin(e);
 }
 
@@ -128,6 +132,7 @@ static struct errand *errand_new(struct gateway *g, unsigned int worker, const s
 
 	if (!e)
 		return NULL;
+	e->barrier.passed = on_passed;
 	e->gateway = g;
 	e->service = mail->service;
 	e->id = mail->id;
@@ -262,13 +267,6 @@ void errand_mail(struct gateway *g, unsigned int from, const struct mail *mail)
 	}
 }
 
-static void barrier_drop(struct errand *e)
-{
-	if (e->link)
-		TAILQ_REMOVE(&e->link->barriers, e, of_link);
-	e->link = NULL;
-}
-
 void errand_abort(struct stream_session *s)
 {
 	struct errand *e = s->errand;
@@ -277,7 +275,7 @@ void errand_abort(struct stream_session *s)
 	if (!e)
 		return;
 	gone = *e;
-	barrier_drop(e);
+	barrier_drop(&e->barrier);
 	errand_free(e->gateway, e);
 	if (!gone.passed)
 		answer(gone.gateway, &gone, gone.service, gone.id, ERRAND_EMPTY);
@@ -285,7 +283,7 @@ void errand_abort(struct stream_session *s)
 
 static void errand_give_up(struct gateway *g, struct errand *e)
 {
-	barrier_drop(e);
+	barrier_drop(&e->barrier);
 	if (!e->passed)
 		answer(g, e, e->service, e->id, ERRAND_TIMEOUT);
 	session_release(g, e);

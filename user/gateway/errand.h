@@ -11,6 +11,7 @@
 #ifndef XSR_ERRAND_H
 #define XSR_ERRAND_H
 
+#include "barrier.h"
 #include "gateway.h"
 
 /* Mail of gateways, beside that of post.h. */
@@ -31,6 +32,7 @@ enum errand_result {
 };
 
 struct errand {
+	struct barrier barrier; /* first */
 	struct gateway *gateway;
 	struct stream_session *session;
 	uint32_t service;
@@ -38,19 +40,13 @@ struct errand {
 	uint32_t to;		/* backend; without meaning if it goes to another worker */
 	unsigned int worker;	/* who asked; POST_CONTROL: for another backend */
 	uint64_t mail_token;	/* of what was asked */
-	uint64_t token;		/* of the barrier; 0 = not sent yet */
-	struct link *link;	/* that the barrier is under way on; NULL = none is */
 	bool holds, is_drained;	/* the kernel holds its requests; and all before is written to the link */
 	bool passed;
 	uint64_t until_ns;
-	TAILQ_ENTRY(errand) of_link;
 	TAILQ_ENTRY(errand) of_gateway;
 };
 
 void errand_mail(struct gateway *gateway, unsigned int from, const struct mail *mail);
-
-/* The barrier is back, or its link is lost: lost = true. */
-void errand_passed(struct errand *errand, bool lost);
 
 /* Something that it may have waited for has come. */
 void errand_resume(struct errand *errand);

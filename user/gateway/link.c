@@ -124,28 +124,7 @@ int link_introduce(struct stream_session *s, uint64_t seq)
 	return 0;
 }
 
-int link_barrier(struct link *l, struct errand *errand)
-{
-	int ret = link_send(l, XSR_FRAME_HB_PING, 0, l->token + 1);
-
-	if (ret)
-		return ret;
-	errand->token = ++l->token;
-	TAILQ_INSERT_TAIL(&l->barriers, errand, of_link);
-	return 0;
-}
-
 /* --- what comes from the backend --- */
-
-static void barriers_pass(struct link *l, uint64_t token)
-{
-	struct errand *e;
-
-	while ((e = TAILQ_FIRST(&l->barriers)) && e->token <= token) {
-		TAILQ_REMOVE(&l->barriers, e, of_link);
-		errand_passed(e, false);
-	}
-}
 
 static void link_up(struct link *l)
 {
@@ -318,7 +297,6 @@ static void link_down(struct link *l)
 static void sessions_lose(struct link *l)
 {
 	struct stream_session *s;
-	struct errand *e;
 
 	LIST_FOREACH(s, &l->sessions, of_link) {
 		s->link_epoch = 0;
@@ -329,10 +307,7 @@ static void sessions_lose(struct link *l)
 		if (s->state == STREAM_GREETED)
 			hello_answered(s, XSR_HELLO_BUSY, 0);
 	}
-	while ((e = TAILQ_FIRST(&l->barriers))) {
-		TAILQ_REMOVE(&l->barriers, e, of_link);
-		errand_passed(e, true);
-	}
+	barriers_lose(l);
 }
 
 static const char *text_of_end(const struct conn *conn)

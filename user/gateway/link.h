@@ -3,6 +3,7 @@
 #ifndef XSR_LINK_H
 #define XSR_LINK_H
 
+#include "barrier.h"
 #include "gateway.h"
 
 enum link_state {
@@ -27,7 +28,7 @@ struct link {
 	unsigned int retry_ms;	 /* the next pause */
 	uint64_t state_ns;	 /* since when it is in this state */
 	uint64_t token;		 /* of the last barrier */
-	TAILQ_HEAD(, errand) barriers; /* that were sent, in order */
+	TAILQ_HEAD(, barrier) barriers; /* that were sent, in order */
 	LIST_ENTRY(link) of_service;
 };
 
@@ -62,9 +63,6 @@ int link_introduce(struct stream_session *session, uint64_t seq);
 
 /* A frame without payload but for what is given; 0, or -EAGAIN: it is full. */
 int link_send(struct link *link, uint8_t type, uint64_t id, uint64_t seq);
-
-/* errand_passed() is called when all that was queued before has been read and answered by the backend. -EAGAIN: it is full. */
-int link_barrier(struct link *link, struct errand *errand);
 
 void link_tick(struct link *link);
 
