@@ -358,6 +358,7 @@ enum xsr_stream_stat {
 	XSR_STREAM_STAT_CLOSED_SILENT,	   /* two heartbeats unanswered */
 	XSR_STREAM_STAT_CLOSED_IDLE,
 	XSR_STREAM_STAT_CLOSED_TAKEN,	   /* its sessions all came along to other connections */
+	XSR_STREAM_STAT_CLOSED_HANDOVER,   /* on its way from one worker to another: neither could take it */
 	XSR_STREAM_STAT_CLOSED_BACKEND,	   /* splice: its backend's connection ended */
 	XSR_STREAM_STAT_CLOSED_STOP,	   /* the router, or the service, ended */
 	XSR_STREAM_STAT_BACKEND_CONNECTED,
@@ -365,6 +366,8 @@ enum xsr_stream_stat {
 	XSR_STREAM_STAT_BACKEND_LOST,
 	XSR_STREAM_STAT_STALLS,		   /* times that a connection was not read on because what it sends to is full, or held */
 	XSR_STREAM_STAT_MOVES,		   /* sessions moved to another backend */
+	XSR_STREAM_STAT_HANDED_OVER,	   /* connections that went on to another worker */
+	XSR_STREAM_STAT_TAKEN_OVER,	   /* connections that came from another worker */
 	XSR_STREAM_STAT_JOINED,		   /* local: connections whose two ends the kernel joined */
 	XSR_STREAM_STAT_NOT_JOINED,	   /* local: one end alone is here */
 	XSR_STREAM_STAT_TCP_BYTES,	   /* local: of joined connections, that went by TCP all the same */

@@ -14,6 +14,7 @@
 #include "errand.h"
 #include "fake_maps.h"
 #include "gateway.h"
+#include "handover.h"
 #include "peers.h"
 
 #define WORLD_WORKERS 2
@@ -236,6 +237,8 @@ static void world_stop(void)
 		assert_int_equal(pthread_clockjoin_np(W.threads[i], NULL, CLOCK_MONOTONIC, &until), 0);
 	for (i = 0; i < W.n_echoes; i++)
 		pthread_join(W.echoes[i], NULL);
+	for (i = 0; i < W.n_workers; i++)
+		handovers_close(W.at[i]);
 	W.is_running = false;
 }
 
@@ -357,6 +360,55 @@ static inline void exchange_one(int client, int link, uint64_t id, uint64_t seq,
 	assert_int_equal(peer_expect(link, XSR_FRAME_ECHO_REQ, id, seq).len, len);
 	peer_reply(link, id, seq, len);
 	assert_int_equal(peer_expect(client, XSR_FRAME_ECHO_REP, id, seq).len, len);
+}
+
+/* --- what several tests need --- */
+
+static inline uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static inline struct peer_frame peer_expect_type(int fd, uint8_t type)
+{
+	struct peer_frame f;
+
+	assert_true(peer_recv(fd, &f));
+	assert_int_equal(f.header.type, type);
+	return f;
+}
+
+static inline void barrier_answer(int link)
+{
+	struct peer_frame f = peer_expect_type(link, XSR_FRAME_HB_PING);
+
+	peer_send(link, XSR_FRAME_HB_PONG, XSR_FRAME_REPLY, 0, be64toh(f.header.seq), NULL, 0);
+}
+
+/* By which of these descriptors something comes first. */
+static inline unsigned int who_says(const int *fds, unsigned int n)
+{
+	struct pollfd polls[4];
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		polls[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+	assert_true(poll(polls, n, PEER_WAIT_S * 1000) > 0);
+	for (i = 0; !polls[i].revents; i++)
+		;
+	return i;
+}
+
+/* Which of the first backend's links is which worker's, nobody knows. */
+static inline int first_of_links(struct peer_frame *f)
+{
+	int link = W.backends[1].links[who_says(W.backends[1].links, W.n_workers)];
+
+	assert_true(peer_recv(link, f));
+	return link;
 }
 
 /* A backend in threads: answers all, and remembers the last request of each session. */

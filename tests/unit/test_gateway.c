@@ -15,53 +15,6 @@
 
 /* --- what several tests need --- */
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static struct peer_frame peer_expect_type(int fd, uint8_t type)
-{
-	struct peer_frame f;
-
-	assert_true(peer_recv(fd, &f));
-	assert_int_equal(f.header.type, type);
-	return f;
-}
-
-static void barrier_answer(int link)
-{
-	struct peer_frame f = peer_expect_type(link, XSR_FRAME_HB_PING);
-
-	peer_send(link, XSR_FRAME_HB_PONG, XSR_FRAME_REPLY, 0, be64toh(f.header.seq), NULL, 0);
-}
-
-/* By which of these descriptors something comes first. */
-static unsigned int who_says(const int *fds, unsigned int n)
-{
-	struct pollfd polls[4];
-	unsigned int i;
-
-	for (i = 0; i < n; i++)
-		polls[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
-	assert_true(poll(polls, n, PEER_WAIT_S * 1000) > 0);
-	for (i = 0; !polls[i].revents; i++)
-		;
-	return i;
-}
-
-/* Which of the first backend's links is which worker's, nobody knows. */
-static int first_of_links(struct peer_frame *f)
-{
-	int link = W.backends[1].links[who_says(W.backends[1].links, W.n_workers)];
-
-	assert_true(peer_recv(link, f));
-	return link;
-}
-
 static unsigned int backend_of_hello(uint64_t id, uint64_t has)
 {
 	const int fds[] = { world_link(1), world_link(2) };

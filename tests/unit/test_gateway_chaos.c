@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * gateway.h, at random: clients that greet, ask, send halves of frames, stop reading, close and reset; sessions that roam over two
- * workers; backends that answer, stand still, break the protocol, go and come; moves. Nobody dies of it, each connection is counted
+ * workers; backends that answer, stand still, break the protocol, go and come; moves, handovers. Nobody dies of it, each connection is counted
  * once, all memory and descriptors come back, and who behaves afterwards is served. XSR_TEST_SEED in the environment repeats a run.
  */
 #include <errno.h>
@@ -175,6 +175,20 @@ static void client_step(int *fd, struct chance *chance)
 	}
 }
 
+/* To the other worker, with all that the connection has. */
+static void handover_ask(struct chance *chance)
+{
+	unsigned int from = chance_below(chance, W.n_workers);
+	const struct mail mail = {
+		.type = GATEWAY_MAIL_HAND,
+		.service = FAKE_SERVICE,
+		.id = chance_below(chance, IDS),
+		.count = (from + 1) % W.n_workers,
+	};
+
+	post_mail(&W.control, from, &mail);
+}
+
 /* One asks for a move, and later says what came of it, or not. */
 static void control_step(struct chance *chance)
 {
@@ -193,6 +207,8 @@ static void control_step(struct chance *chance)
 		while ((answer = post_next(&W.control, i))) {
 			mail = *answer;
 			post_done(&W.control, i);
+			if (mail.type == GATEWAY_MAIL_HANDED)
+				continue;
 			mail.type = GATEWAY_MAIL_GO;
 			mail.result = chance_of(chance, 80) ? ERRAND_DONE : ERRAND_REFUSED;
 			if (chance_of(chance, 95))
@@ -247,6 +263,8 @@ static void chaos_run(uint64_t seed)
 		client_step(&clients[chance_below(&chance, CLIENTS)], &chance);
 		if (chance_of(&chance, 3))
 			control_step(&chance);
+		if (chance_of(&chance, 5))
+			handover_ask(&chance);
 		if (chance_of(&chance, 10))
 			usleep(chance_below(&chance, 3000));
 	}
@@ -257,6 +275,7 @@ static void chaos_run(uint64_t seed)
 	good_client_is_served();
 	world_wait_stat(XSR_STREAM_STAT_CONNECTIONS, 0);
 	world_stop();
+	assert_true(world_stat(XSR_STREAM_STAT_TAKEN_OVER) > 0);
 	atomic_store(&stop, true);
 	for (i = 0; i < WORLD_BACKENDS; i++)
 		pthread_join(threads[i], NULL);

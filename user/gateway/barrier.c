@@ -25,7 +25,7 @@ void barrier_drop(struct barrier *b)
 static void pass(struct barrier *b, bool lost)
 {
 	barrier_drop(b);
-	b->passed(b, lost);
+	b->passed(b->owner, lost);
 }
 
 void barriers_pass(struct link *l, uint64_t token)

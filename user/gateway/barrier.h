@@ -12,11 +12,12 @@
 
 struct link;
 
-/* All zeroes but for passed() to begin with; its memory is its owner's. */
+/* All zeroes but for passed() and owner to begin with; its memory is its owner's. */
 struct barrier {
 	struct link *link; /* that it is under way on; NULL = none is */
 	uint64_t token;	   /* 0 = not sent yet */
-	void (*passed)(struct barrier *barrier, bool lost); /* it is back, or its link was lost */
+	void (*passed)(void *owner, bool lost); /* it is back, or its link was lost */
+	void *owner;
 	TAILQ_ENTRY(barrier) of_link;
 };
 

@@ -229,6 +229,34 @@ void conn_end(struct conn *c)
 	c->ops->ended(c);
 }
 
+size_t conn_kept(const struct conn *c)
+{
+	return c->tcp->in.len;
+}
+
+void conn_copy(const struct conn *c, void *to)
+{
+	chunk_copy(&c->tcp->in, 0, to, c->tcp->in.len);
+}
+
+int conn_restore(struct conn *c, const void *bytes, size_t len)
+{
+	const struct tcp_shared *shared = c->tcp->shared;
+
+	if (chunk_pool_room(shared->pool) < shared->spare + len || !chunk_append(shared->pool, &c->tcp->in, bytes, len))
+		return -ENOBUFS;
+	return 0;
+}
+
+int conn_release(struct conn *c)
+{
+	if (!c->is_deaf)
+		epoll_ctl(c->gateway->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+	c->tcp->fd = -1;
+	conn_end(c);
+	return c->fd;
+}
+
 /* What the peer takes of this, it takes from now on. */
 static void queue_begin(struct conn *c)
 {

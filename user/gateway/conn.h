@@ -77,6 +77,17 @@ int conn_open(struct conn *conn, struct gateway *gateway, const struct conn_ops 
 /* Writes what it can, closes, and tells ops->ended(). Its memory is the gateway's to free, at the end of the turn. Again: nothing. */
 void conn_end(struct conn *conn);
 
+/*
+ * It goes on elsewhere: its descriptor, which is the caller's from now on, or -errno. Nothing is to be written; what was read of it and not
+ * handed out is conn_kept() bytes, which are copied before. Here it ends as by conn_end().
+ */
+int conn_release(struct conn *conn);
+size_t conn_kept(const struct conn *conn);
+void conn_copy(const struct conn *conn, void *to);
+
+/* What came on it before it came here, to be handed out when it is resumed. 0 or -ENOBUFS. */
+int conn_restore(struct conn *conn, const void *bytes, size_t len);
+
 /* Queues one frame: 0, or -EAGAIN: there is no room, and nothing waits for it. */
 int conn_send(struct conn *conn, const void *data, size_t len);
 

@@ -247,6 +247,21 @@ static bool is_same(const struct door *d, const struct xsr_service *s)
 	       !strcmp(d->service.name, s->name) && d->service.frame_max == s->frame_max && d->service.mode == s->mode;
 }
 
+const struct xsr_service *door_service(const struct gateway *g, uint32_t index)
+{
+	return g->doors[index] ? &g->doors[index]->service : NULL;
+}
+
+bool door_is_of(const struct gateway *g, uint32_t index, const struct xsr_service *service)
+{
+	return g->doors[index] && is_same(g->doors[index], service);
+}
+
+bool door_is_open(const struct gateway *g, uint32_t index)
+{
+	return g->doors[index] && g->doors[index]->fd >= 0;
+}
+
 /* Backends that a service got, or lost. */
 static void backends_sync(struct gateway *g, struct door *d, uint64_t wanted)
 {

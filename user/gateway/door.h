@@ -11,6 +11,13 @@
  */
 int doors_sync(struct gateway *gateway, char why[XSR_WHY_LEN]);
 
+/* The service as it was when its door was opened; NULL: this gateway does not serve it. Borrowed for this turn. */
+const struct xsr_service *door_service(const struct gateway *gateway, uint32_t index);
+
+/* Whether this gateway serves the same service in the same entry; and whether it takes more clients. */
+bool door_is_of(const struct gateway *gateway, uint32_t index, const struct xsr_service *service);
+bool door_is_open(const struct gateway *gateway, uint32_t index);
+
 /* Nobody comes in any more. */
 void doors_shut(struct gateway *gateway);
 

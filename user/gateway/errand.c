@@ -67,8 +67,9 @@ static void session_part(struct gateway *g, struct errand *e)
 		front_left(client);
 }
 
-static void errand_passed(struct errand *e, bool lost)
+static void errand_passed(void *arg, bool lost)
 {
+	struct errand *e = arg;
 	struct gateway *g = e->gateway;
 
 	e->passed = true;
@@ -76,11 +77,6 @@ static void errand_passed(struct errand *e, bool lost)
 		answer(g, e, e->service, e->id, lost ? ERRAND_LOST : ERRAND_DONE);
 	else
 		session_part(g, e);
-}
-
-static void on_passed(struct barrier *barrier, bool lost)
-{
-	errand_passed((struct errand *)barrier, lost);
 }
 
 /*
@@ -132,7 +128,8 @@ static struct errand *errand_new(struct gateway *g, unsigned int worker, const s
 
 	if (!e)
 		return NULL;
-	e->barrier.passed = on_passed;
+	e->barrier.passed = errand_passed;
+	e->barrier.owner = e;
 	e->gateway = g;
 	e->service = mail->service;
 	e->id = mail->id;

@@ -21,6 +21,11 @@ enum gateway_mail {
 	GATEWAY_MAIL_MOVE,	 /* control: this session is to go to backend `count` */
 	GATEWAY_MAIL_PASSED,	 /* the answer: all before was answered, the session is held; result: enum errand_result */
 	GATEWAY_MAIL_GO,	 /* control: its route is stored, generation; or not: result is not ERRAND_DONE. It goes on */
+
+	/* See handover.h. */
+	GATEWAY_MAIL_HAND,	 /* control: the connection that carries this session is to go to worker `count` */
+	GATEWAY_MAIL_PARCEL,	 /* worker to worker: here it is, or here it is again */
+	GATEWAY_MAIL_HANDED,	 /* the answer to control; result: enum handover_result */
 };
 
 enum errand_result {
@@ -32,7 +37,7 @@ enum errand_result {
 };
 
 struct errand {
-	struct barrier barrier; /* first */
+	struct barrier barrier;
 	struct gateway *gateway;
 	struct stream_session *session;
 	uint32_t service;

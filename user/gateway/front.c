@@ -7,6 +7,7 @@
 
 #include "errand.h"
 #include "express.h"
+#include "handover.h"
 #include "hello.h"
 #include "link.h"
 #include "place.h"
@@ -233,6 +234,8 @@ static int front_frame(struct conn *conn, const struct tcp_frame *frame)
 	uint8_t type = frame->header->type;
 	int ret;
 
+	if (c->handover)
+		return conn_wait(conn, NULL);
 	if (conn_is_full(conn)) /* who does not read his answers asks nothing more */
 		return conn_wait(conn, conn);
 	ret = control_take(c, frame);
@@ -301,6 +304,8 @@ static void front_ended(struct conn *conn)
 	struct stream_session *s;
 
 	front_count(c, stat_of_end(c));
+	if (c->handover)
+		handover_abort(c->handover);
 	LIST_REMOVE(c, of_gateway);
 	g->n_clients--;
 	gateway_gauge(g, c->service, XSR_STREAM_STAT_CONNECTIONS, -1);
@@ -335,25 +340,39 @@ static const struct conn_ops front_ops = {
 	.free = front_free,
 };
 
-void front_open(struct gateway *g, uint32_t service, int fd, bool wants_kernel)
+struct front *front_new(struct gateway *g, uint32_t service, int fd, bool wants_kernel)
 {
 	struct front *c = calloc(1, sizeof(*c));
 
 	if (!c) {
 		close(fd);
-		return;
+		return NULL;
 	}
 	c->service = service;
 	if (conn_open(&c->conn, g, &front_ops, fd, g->p.maps->services[service].frame_max, false)) {
 		free(c);
-		return;
+		return NULL;
 	}
 	c->accepted_ns = g->now_ns;
 	c->wants_kernel = c->conn.tcp->is_exact = wants_kernel;
 	LIST_INSERT_HEAD(&g->clients, c, of_gateway);
 	g->n_clients++;
 	gateway_gauge(g, service, XSR_STREAM_STAT_CONNECTIONS, 1);
-	front_count(c, XSR_STREAM_STAT_ACCEPTED);
+	return c;
+}
+
+void front_open(struct gateway *g, uint32_t service, int fd, bool wants_kernel)
+{
+	struct front *c = front_new(g, service, fd, wants_kernel);
+
+	if (c)
+		front_count(c, XSR_STREAM_STAT_ACCEPTED);
+}
+
+int front_release(struct front *c)
+{
+	c->why = XSR_STREAM_STAT_HANDED_OVER;
+	return conn_release(&c->conn);
 }
 
 /* --- time --- */

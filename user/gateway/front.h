@@ -17,11 +17,18 @@ struct front {
 	bool leaves;		     /* it writes no more, and waits for answers */
 	bool is_choked;		     /* it reads nothing: replies to it are thrown away, and answered for by an ERR */
 	bool has_errors;	     /* some of its sessions have yet to be told of one */
+	struct handover *handover;   /* it is to go to another worker; NULL = it is not */
 	LIST_ENTRY(front) of_gateway;
 };
 
 /* Takes the connection over that came in by the service's door; wants_kernel: after the handshake the kernel moves its frames. */
 void front_open(struct gateway *gateway, uint32_t service, int fd, bool wants_kernel);
+
+/* The same, of one that came in elsewhere, and is counted there. It has no session yet. NULL: it is closed. */
+struct front *front_new(struct gateway *gateway, uint32_t service, int fd, bool wants_kernel);
+
+/* It goes on at another worker, without its sessions: returns its descriptor. See conn_release(). */
+int front_release(struct front *client);
 
 /* Closes it; `why` is one of XSR_STREAM_STAT_CLOSED_*. */
 void front_end(struct front *client, enum xsr_stream_stat why);

@@ -14,6 +14,7 @@
 #include "door.h"
 #include "errand.h"
 #include "express.h"
+#include "handover.h"
 #include "link.h"
 #include "relay.h"
 #include "stream_rows.h"
@@ -41,6 +42,8 @@ static void mail_read(struct gateway *g, unsigned int from)
 	while ((mail = post_next(&g->post, from))) {
 		if (mail->type == MAIL_LIST)
 			stream_rows_answer(g, mail);
+		else if (mail->type >= GATEWAY_MAIL_HAND)
+			handover_mail(g, mail);
 		else
 			errand_mail(g, from, mail);
 		post_done(&g->post, from);
@@ -175,6 +178,7 @@ static void turn(struct gateway *g)
 	relays_turn(g);
 	tick(g);
 	conns_turn(g);
+	handovers_turn(g);
 }
 
 /* Nobody comes in, nothing new is read; what was asked is answered. */
@@ -197,6 +201,7 @@ static void stop_begin(struct gateway *g)
 	struct relay *r;
 
 	doors_shut(g);
+	handovers_stop(g);
 	LIST_FOREACH(c, &g->clients, of_gateway) {
 		sessions_stop(c);
 		if (!c->conn.waits_in)
@@ -280,6 +285,7 @@ int gateway_open(struct gateway **out, const struct gateway_params *params, char
 	TAILQ_INIT(&g->resumed);
 	TAILQ_INIT(&g->ended);
 	TAILQ_INIT(&g->errands);
+	TAILQ_INIT(&g->handovers);
 	TAILQ_INIT(&g->settling);
 	TAILQ_INIT(&g->finishing);
 	ret = gateway_fill(g, why);
@@ -297,6 +303,7 @@ void gateway_close(struct gateway *g)
 	if (g->sessions) {
 		doors_close(g);
 		conns_turn(g);
+		handovers_close(g);
 	}
 	express_close(g);
 	stream_sessions_close(g->sessions);

@@ -8,6 +8,7 @@
  *   session.c   which connection and which link a session has, what of it is unanswered
  *   relay.c     a service whose bytes are not looked at: a connection to a backend for each client
  *   express.c   sessions whose frames the kernel passes on by itself
+ *   handover.c  a client's connection goes to another worker, with its sessions
  *   errand.c    what takes several steps: a session comes from another worker, or goes to another backend
  */
 #ifndef XSR_GATEWAY_H
@@ -51,6 +52,7 @@ struct gateway_params {
 struct front;
 struct door;
 struct errand;
+struct handover;
 struct link;
 struct relay;
 
@@ -74,6 +76,7 @@ struct gateway {
 	struct door *doors[XSR_SERVICES_MAX]; /* where clients come in; NULL = not a TCP service */
 	struct stream_sessions *sessions;
 	TAILQ_HEAD(, errand) errands;
+	TAILQ_HEAD(, handover) handovers;
 	unsigned int n_clients;
 	uint64_t gauges[XSR_SERVICES_MAX][XSR_STREAM_STAT_ACCEPTED]; /* those counters that are no totals */
 	struct sockmap *sockmap;	 /* its share of the kernel's way; NULL = none */

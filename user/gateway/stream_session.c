@@ -130,6 +130,29 @@ void stream_session_begin(struct stream_sessions *sessions, struct stream_sessio
 	s->err_code = 0;
 }
 
+void stream_session_save(const struct stream_session *s, struct stream_progress *out)
+{
+	*out = (struct stream_progress){
+		.asked = s->asked,
+		.answered = s->answered,
+		.erred = s->erred,
+		.last_ns = s->last_ns,
+		.n_groups = s->n_groups,
+	};
+	memcpy(out->groups, s->groups, sizeof(out->groups));
+}
+
+void stream_session_load(struct stream_sessions *sessions, struct stream_session *s, const struct stream_progress *progress)
+{
+	s->asked = progress->asked;
+	s->answered = progress->answered;
+	s->erred = progress->erred;
+	s->last_ns = progress->last_ns;
+	s->n_groups = progress->n_groups;
+	memcpy(s->groups, progress->groups, sizeof(s->groups));
+	busy_note(sessions, s);
+}
+
 static bool group_takes(const struct asked_group *group, uint64_t now_ns, uint64_t deadline_ns)
 {
 	return now_ns - group->first_ns < deadline_ns / (ASKED_GROUPS / 2);

@@ -103,6 +103,17 @@ void stream_session_remove(struct stream_sessions *sessions, struct stream_sessi
 void stream_session_bind(struct stream_sessions *sessions, struct stream_session *session, struct front *client,
 			 struct stream_set *of_client, uint64_t now_ns);
 
+/* What is known of its requests, as it goes along to another worker. */
+struct stream_progress {
+	uint64_t asked, answered, erred;
+	uint64_t last_ns;
+	unsigned int n_groups;
+	struct asked_group groups[ASKED_GROUPS];
+};
+
+void stream_session_save(const struct stream_session *session, struct stream_progress *out);
+void stream_session_load(struct stream_sessions *sessions, struct stream_session *session, const struct stream_progress *progress);
+
 /* Its client greets, and has replies up to seq: what was asked behind that is asked, or answered, again. */
 void stream_session_begin(struct stream_sessions *sessions, struct stream_session *session, uint64_t seq);
 
