@@ -76,7 +76,7 @@ moves_of_who_comes_back() {
 
 what_is_wrong_is_refused() {
 	refused 1 "with a backend of the service" xsr session move orders 1 backend nosuch
-	refused 1 "expected [ID, backend]" xsr session move orders 1 worker 1
+	refused 1 "or [ID, worker]" xsr session move orders 1 worker 2
 	refused 1 "" xsr session move nosuch 1 backend one
 }
 

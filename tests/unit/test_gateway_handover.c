@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "gateway_world.h"
+#include "parcel.h"
 
 #define ID 0x1234567890ULL /* its route is none */
 #define TOKEN 42
@@ -68,6 +69,7 @@ static struct pair pair_open(void)
 	p.there = W.backends[1].links[p.here == W.backends[1].links[0]];
 	peer_ack(p.here, ID, 0, XSR_HELLO_OK);
 	peer_expect_ack(p.client, ID, 0, XSR_HELLO_OK);
+	world_wait_stat(XSR_STREAM_STAT_CONNECTIONS, 1); /* those that came in elsewhere are gone */
 	return p;
 }
 
@@ -258,6 +260,7 @@ static void session_whose_handshake_is_under_way_goes_behind_its_answer(void **s
 static void who_has_closed_one_way_gets_his_replies_and_is_closed(void **state)
 {
 	struct pair p = pair_start();
+	uint64_t n_before = world_stat_of(1, XSR_STREAM_STAT_CLOSED_BY_PEER);
 
 	(void)state;
 	peer_request(p.client, ID, 1, 10);
@@ -275,7 +278,7 @@ static void who_has_closed_one_way_gets_his_replies_and_is_closed(void **state)
 	peer_reply(p.there, ID, 2, 10);
 	peer_expect(p.client, XSR_FRAME_ECHO_REP, ID, 2);
 	peer_expect_end(p.client);
-	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_BY_PEER), 1);
+	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_BY_PEER), n_before + 1);
 	close(p.client);
 }
 
@@ -398,13 +401,10 @@ static void worker_without_link_to_the_backend_gives_it_back(void **state)
 
 static void worker_without_room_gives_it_back(void **state)
 {
-	struct pair p;
-	int other;
+	struct pair p = pair_start();
 
 	(void)state;
-	W.params.connections_max = 1;
-	p = pair_start();
-	other = client_open_at(1);
+	W.at[1]->p.connections_max = 0;
 	hand_ask(0, 1);
 	barrier_answer(p.here);
 	assert_int_equal(hand_answer(), HANDOVER_NO_ROOM);
@@ -412,7 +412,23 @@ static void worker_without_room_gives_it_back(void **state)
 	peer_ack(p.here, ID, 0, XSR_HELLO_OK);
 	exchange_one(p.client, p.here, ID, 1, 100);
 	close(p.client);
-	close(other);
+}
+
+static void connection_that_neither_worker_has_room_for_is_closed_and_counted(void **state)
+{
+	struct pair p = pair_start();
+	uint64_t n_closed = world_closed();
+
+	(void)state;
+	hand_ask(0, 1);
+	W.at[1]->p.connections_max = W.at[0]->p.connections_max = 0;
+	barrier_answer(p.here);
+	assert_int_equal(hand_answer(), HANDOVER_CLOSED);
+	peer_expect_end(p.client);
+	assert_int_equal(world_stat(XSR_STREAM_STAT_CLOSED_HANDOVER), 1);
+	assert_int_equal(world_closed(), n_closed + 1);
+	assert_int_equal(registry_find(W.registry, FAKE_SERVICE, ID), -ENOENT);
+	close(p.client);
 }
 
 static void what_nobody_has_is_not_handed_over(void **state)
@@ -423,7 +439,7 @@ static void what_nobody_has_is_not_handed_over(void **state)
 	W.n_workers = 2;
 	world_start();
 	hand_ask(0, 1);
-	assert_int_equal(hand_answer(), HANDOVER_NOBODY);
+	assert_int_equal(hand_answer(), HANDOVER_AGAIN); /* it may be about to come */
 	c = pair_open().client;
 	close(c);
 	world_wait_stat(XSR_STREAM_STAT_CONNECTIONS, 0);
@@ -470,6 +486,7 @@ static void client_that_goes_meanwhile_has_gone(void **state)
 static void client_that_goes_afterwards_is_noticed_there(void **state)
 {
 	struct pair p = pair_start();
+	uint64_t n_before = world_stat_of(1, XSR_STREAM_STAT_CLOSED_BY_PEER);
 
 	(void)state;
 	hand_ask(0, 1);
@@ -478,7 +495,7 @@ static void client_that_goes_afterwards_is_noticed_there(void **state)
 	close(p.client);
 	assert_int_equal(hand_answer(), HANDOVER_DONE);
 	world_wait_stat(XSR_STREAM_STAT_CONNECTIONS, 0);
-	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_BY_PEER), 1);
+	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_BY_PEER), n_before + 1);
 }
 
 static void backend_that_is_lost_meanwhile_does_not_keep_it(void **state)
@@ -524,6 +541,103 @@ static void session_whose_client_comes_back_meanwhile_goes_to_that_connection(vo
 	close(p.client);
 }
 
+/* --- what comes between packing and unpacking --- */
+
+/* Of a connection with this one session, as worker 0 would send it. Returns the client's end. */
+static int parcel_send(struct post *sender, uint64_t accepted_ns)
+{
+	struct parcel *p = calloc(1, sizeof(*p) + sizeof(p->sessions[0]));
+	const struct mail_parcel room = { .parcel = p };
+	struct mail mail = { .type = GATEWAY_MAIL_PARCEL };
+	uint16_t port = 0;
+	int listener = peer_listen(&port), client = peer_connect(port);
+
+	*p = (struct parcel){ .service = *world_service(), .index = FAKE_SERVICE, .fd = peer_accept(listener), .token = TOKEN,
+			      .accepted_ns = accepted_ns, .n_sessions = 1 };
+	p->sessions[0] = (struct parcel_session){ .id = ID, .backend = 1, .was_up = true, .progress.answered = 5 };
+	close(listener);
+	W.maps->streams[xsr_stream_index(FAKE_SERVICE, 0)].n[XSR_STREAM_STAT_ACCEPTED]++; /* once upon a time */
+	memcpy(mail.room, &room, sizeof(room));
+	assert_true(post_mail(sender, 1, &mail));
+	return client;
+}
+
+static int client_open_there(int *link)
+{
+	struct peer_frame f;
+	int c;
+
+	W.n_workers = 2;
+	world_start();
+	c = client_open_at(1);
+	peer_hello(c, ID, 0);
+	*link = first_of_links(&f);
+	peer_ack(*link, ID, 0, XSR_HELLO_OK);
+	peer_expect_ack(c, ID, 0, XSR_HELLO_OK);
+	return c;
+}
+
+static void session_that_has_a_later_connection_there_stays_with_it(void **state)
+{
+	int link, later = client_open_there(&link), c = parcel_send(&W.control, 1);
+
+	(void)state;
+	assert_int_equal(hand_answer(), HANDOVER_DONE);
+	peer_expect_end(c);
+	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_TAKEN), 1);
+	exchange_one(later, link, ID, 1, 10);
+	close(later);
+	close(c);
+}
+
+static void session_that_has_an_earlier_connection_there_leaves_it(void **state)
+{
+	int link, before = client_open_there(&link), c = parcel_send(&W.control, UINT64_MAX);
+
+	(void)state;
+	assert_int_equal(hand_answer(), HANDOVER_DONE);
+	peer_expect_end(before);
+	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_TAKEN), 1);
+	peer_expect(link, XSR_FRAME_HELLO, ID, 5);
+	peer_ack(link, ID, 5, XSR_HELLO_OK);
+	exchange_one(c, link, ID, 6, 10);
+	close(before);
+	close(c);
+}
+
+/* The same entry of the table, another service. */
+static void connection_of_another_service_is_not_taken(void **state)
+{
+	struct xsr_service *s = world_service();
+	int c;
+
+	(void)state;
+	W.n_workers = 2;
+	world_start();
+	s->name[0] ^= 1; /* for the parcel alone: workers look at the table once a second */
+	c = parcel_send(&W.control, 1);
+	s->name[0] ^= 1;
+	assert_int_equal(hand_answer(), HANDOVER_CLOSED);
+	peer_expect_end(c);
+	assert_int_equal(world_stat(XSR_STREAM_STAT_CLOSED_STOP), 1);
+	close(c);
+}
+
+static void connection_that_comes_when_nobody_reads_mail_any_more_is_closed(void **state)
+{
+	int c;
+
+	(void)state;
+	W.n_workers = 2;
+	world_start();
+	world_stop();
+	c = parcel_send(&W.at[0]->post, 1);
+	handovers_close(W.at[1]);
+	peer_expect_end(c);
+	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_STOP), 1);
+	close(c);
+}
+
 static void stop_does_not_wait_for_a_handover(void **state)
 {
 	struct pair p = pair_start();
@@ -557,12 +671,17 @@ int main(int argc, char **argv)
 		test(client_that_does_not_read_keeps_it_where_it_is),
 		test(worker_without_link_to_the_backend_gives_it_back),
 		test(worker_without_room_gives_it_back),
+		test(connection_that_neither_worker_has_room_for_is_closed_and_counted),
 		test(what_nobody_has_is_not_handed_over),
 		test(second_handover_of_a_connection_comes_later),
 		test(client_that_goes_meanwhile_has_gone),
 		test(client_that_goes_afterwards_is_noticed_there),
 		test(backend_that_is_lost_meanwhile_does_not_keep_it),
 		test(session_whose_client_comes_back_meanwhile_goes_to_that_connection),
+		test(session_that_has_a_later_connection_there_stays_with_it),
+		test(session_that_has_an_earlier_connection_there_leaves_it),
+		test(connection_of_another_service_is_not_taken),
+		test(connection_that_comes_when_nobody_reads_mail_any_more_is_closed),
 		test(stop_does_not_wait_for_a_handover),
 	};
 

@@ -33,6 +33,7 @@ void moves_add(const struct cli *cli, struct moves *moves, const json_t *result)
 
 	moves->n_results++;
 	moves->n_moved += result_count(result, "moved");
+	moves->n_along += result_count(result, "along");
 	moves->n_unchanged += result_count(result, "unchanged");
 	moves->n_without_state += result_count(result, "without_state");
 	moves->n_failed += result_count(result, "failed");
@@ -45,6 +46,9 @@ static void sum_print(const struct moves *moves)
 {
 	printf("moved %lld session%s in %.1f ms", (long long)moves->n_moved, moves->n_moved == 1 ? "" : "s",
 	       moves->time_ms);
+	if (moves->n_along)
+		printf(", %lld other%s along in %s", (long long)moves->n_along, moves->n_along == 1 ? "" : "s",
+		       moves->n_moved == 1 ? "its connection" : "their connections");
 	if (moves->n_unchanged)
 		printf(", %lld %s there already", (long long)moves->n_unchanged, moves->n_unchanged == 1 ? "was" : "were");
 	if (moves->n_without_state)
@@ -58,8 +62,8 @@ static json_t *sum_json(const struct moves *moves)
 {
 	json_t *failures = moves->failures ? json_incref(moves->failures) : json_array();
 
-	return json_pack("{s:I,s:I,s:I,s:I,s:o,s:f}", "moved", moves->n_moved, "unchanged", moves->n_unchanged,
-			 "without_state", moves->n_without_state, "failed", moves->n_failed, "failures", failures,
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o,s:f}", "moved", moves->n_moved, "along", moves->n_along, "unchanged",
+			 moves->n_unchanged, "without_state", moves->n_without_state, "failed", moves->n_failed, "failures", failures,
 			 "time_ms", moves->time_ms);
 }
 

@@ -7,7 +7,7 @@
 
 /* Results, summed up. Zero to begin with, moves_free() at the end. */
 struct moves {
-	json_int_t n_moved, n_unchanged, n_without_state, n_failed;
+	json_int_t n_moved, n_along, n_unchanged, n_without_state, n_failed;
 	unsigned int n_results;
 	double time_ms;
 	json_t *failures; /* the first of them: lists of an ID and a sentence */

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "backend.h"
 #include "conductor.h"
+#include "names.h"
 #include "service.h"
 #include "service_spec.h"
 
@@ -62,8 +63,8 @@ static json_t *report_json(const struct handoff_report *r)
 		snprintf(id, sizeof(id), "0x%llx", (unsigned long long)r->failures[i].id);
 		json_array_append_new(failures, json_pack("[s,s]", id, r->failures[i].why));
 	}
-	return json_pack("{s:I,s:I,s:I,s:I,s:o,s:f}", "moved", (json_int_t)r->n_moved, "unchanged",
-			 (json_int_t)r->n_unchanged, "without_state", (json_int_t)r->n_without_state, "failed",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o,s:f}", "moved", (json_int_t)r->n_moved, "along",
+			 (json_int_t)r->n_along, "unchanged", (json_int_t)r->n_unchanged, "without_state", (json_int_t)r->n_without_state, "failed",
 			 (json_int_t)r->n_failed, "failures", failures, "time_ms", r->time_ns / 1e6);
 }
 
@@ -77,39 +78,87 @@ static void moves_done(const struct handoff_report *report, void *arg)
 	command_done(arg, report_json(report));
 }
 
+/* A worker's number, or a backend's name. */
+static bool stream_target_read(struct control *c, const json_t *target, struct stream_wish *wish)
+{
+	const char *name = json_string_value(target);
+	struct xsr_backend backend;
+	json_int_t number;
+
+	wish->to_worker = json_is_integer(target);
+	if (wish->to_worker) {
+		number = json_integer_value(target);
+		wish->number = number;
+		return number >= 0 && number < gateways_count(c->gateways);
+	}
+	number = name ? backend_get(c->maps, name, &backend) : -ENOENT;
+	wish->number = number;
+	return number > 0 && c->maps->services[wish->service].backends >> number & 1;
+}
+
 /* 0, or the place of the first that is wrong + 1. */
 static size_t stream_wishes_read(struct control *c, const json_t *moves, uint32_t service, struct stream_wish *wishes)
 {
-	struct xsr_backend backend;
 	const json_t *move;
 	size_t i;
 
 	json_array_foreach(moves, i, move) {
-		const char *name = json_string_value(json_array_get(move, 1));
-		int number = name ? backend_get(c->maps, name, &backend) : -ENOENT;
-
-		wishes[i] = (struct stream_wish){ .service = service, .backend = number };
-		if (json_array_size(move) != 2 || !id_read(json_array_get(move, 0), &wishes[i].id) || number <= 0 ||
-		    !(c->maps->services[service].backends >> number & 1))
+		wishes[i] = (struct stream_wish){ .service = service };
+		if (json_array_size(move) != 2 || !id_read(json_array_get(move, 0), &wishes[i].id) ||
+		    !stream_target_read(c, json_array_get(move, 1), &wishes[i]))
 			return i + 1;
 	}
 	return 0;
+}
+
+/* Connections that the kernel moves live in what one worker has in maps; those without IDs have no sessions. */
+static bool workers_are_fixed(const struct control *c, uint32_t service, const struct stream_wish *wishes, size_t n)
+{
+	size_t i;
+
+	if (c->maps->states[service].mode == XSR_STREAM_EPOLL)
+		return false;
+	for (i = 0; i < n; i++)
+		if (wishes[i].to_worker)
+			return true;
+	return false;
+}
+
+static void moves_refuse(struct command *cmd, int ret)
+{
+	command_fail(cmd, "%s", ret == -ESHUTDOWN ? "the router is stopping" : strerror(-ret));
+}
+
+static void stream_moves_start(struct control *c, struct command *cmd, const struct stream_wish *wishes, size_t n)
+{
+	int ret = stream_moves_begin(c->streams, wishes, n, moves_progress, moves_done, cmd);
+
+	if (ret)
+		moves_refuse(cmd, ret);
 }
 
 static void stream_move(struct control *c, struct command *cmd, const json_t *moves, uint32_t service)
 {
 	size_t n = json_array_size(moves), wrong;
 	struct stream_wish *wishes = calloc(n, sizeof(*wishes));
-	int ret = -ENOMEM;
 
-	wrong = wishes ? stream_wishes_read(c, moves, service, wishes) : 0;
-	if (wishes && !wrong)
-		ret = stream_moves_begin(c->streams, wishes, n, moves_progress, moves_done, cmd);
+	if (!wishes) {
+		moves_refuse(cmd, -ENOMEM);
+		return;
+	}
+	wrong = stream_wishes_read(c, moves, service, wishes);
 	if (wrong)
-		command_fail(cmd, "`moves`, the %zu. one: expected [ID, backend], as [\"0x2a\", \"b\"], with a backend of the service",
-			     wrong);
-	else if (ret)
-		command_fail(cmd, "%s", ret == -ESHUTDOWN ? "the router is stopping" : strerror(-ret));
+		command_fail(cmd,
+			     "`moves`, the %zu. one: expected [ID, backend], as [\"0x2a\", \"b\"], with a backend of the service, or "
+			     "[ID, worker], with a worker from 0 to %u",
+			     wrong, gateways_count(c->gateways) - 1);
+	else if (workers_are_fixed(c, service, wishes, n))
+		command_fail(cmd,
+			     "sessions change their worker in mode epoll only, and service '%s' runs in mode %s: there a session is at "
+			     "the worker where its client connects",
+			     c->maps->services[service].name, stream_mode_name(c->maps->states[service].mode));
+	else
+		stream_moves_start(c, cmd, wishes, n);
 	free(wishes);
 }
 
@@ -136,7 +185,7 @@ static void moves_start(struct control *c, struct command *cmd, const struct han
 	int ret = handoffs_move(c->handoffs, wishes, n, moves_progress, moves_done, cmd);
 
 	if (ret)
-		command_fail(cmd, "%s", ret == -ESHUTDOWN ? "the router is stopping" : strerror(-ret));
+		moves_refuse(cmd, ret);
 }
 
 static void session_move(struct control *c, struct command *cmd, const json_t *request)

@@ -53,6 +53,7 @@ struct handoff_report {
 	size_t n, n_done;
 	size_t n_moved;		/* to another worker than before */
 	size_t n_unchanged;	/* were there already */
+	size_t n_along;		/* of TCP services: others that shared a connection with those, and came along */
 	size_t n_without_state; /* of the moved: no fence came in time */
 	size_t n_failed;
 	struct {

@@ -9,35 +9,25 @@
 
 #include "conductor.h"
 #include "errand.h"
+#include "handover.h"
 #include "route.h"
 
 #define ITEMS_MAX 256	  /* sessions under way at a time; answers of all fit into a ring */
 #define RETRY_MS 2	  /* until a full ring, or the routes' lock, is tried again */
 #define WATCH_MS 100	  /* until who does not answer is looked for */
 #define ANSWER_MS 15000	  /* a worker that does not answer for so long hangs */
-#define PROGRESS_NS 100000000ULL
-
-struct job {
-	struct stream_wish *wishes;
-	size_t next; /* that is begun */
-	struct handoff_report report;
-	uint64_t begun_ns, progress_ns;
-	void (*progress)(const struct handoff_report *report, void *arg);
-	void (*done)(const struct handoff_report *report, void *arg);
-	void *arg;
-	TAILQ_ENTRY(job) link;
-};
 
 enum item_state {
 	ITEM_FREE,
 	ITEM_ASKED,  /* the worker holds the session, and waits for its old backend */
 	ITEM_PASSED, /* its route is to be stored */
 	ITEM_STORED, /* the worker is to be told */
+	ITEM_AGAIN,  /* to another worker: what is on its way has to arrive first */
 };
 
 struct item {
 	enum item_state state;
-	struct job *job;
+	struct stream_job *job;
 	struct stream_wish wish;
 	int worker;	   /* that owns the session; negative: none does */
 	uint16_t serial;   /* tells the uses of this place apart */
@@ -51,7 +41,7 @@ struct stream_moves {
 	struct gateways *gateways;
 	struct post *post; /* the gateways' */
 	sd_event_source *mail, *timer;
-	TAILQ_HEAD(, job) jobs;
+	TAILQ_HEAD(, stream_job) jobs;
 	struct item items[ITEMS_MAX];
 	unsigned int n_items;
 	struct rosters rosters;
@@ -65,18 +55,6 @@ static uint64_t token_of(const struct stream_moves *m, const struct item *item)
 	return (uint64_t)item->serial << 16 | (item - m->items);
 }
 
-static void fail(struct job *job, uint64_t id, const char *why)
-{
-	struct handoff_report *r = &job->report;
-
-	if (r->n_failed < HANDOFF_FAILURES_MAX) {
-		r->failures[r->n_failed].id = id;
-		r->failures[r->n_failed].why = why;
-	}
-	r->n_failed++;
-	r->n_done++;
-}
-
 static void item_free(struct stream_moves *m, struct item *item)
 {
 	item->state = ITEM_FREE;
@@ -86,7 +64,7 @@ static void item_free(struct stream_moves *m, struct item *item)
 
 static void item_fail(struct stream_moves *m, struct item *item, const char *why)
 {
-	fail(item->job, item->wish.id, why);
+	stream_job_fail(item->job, item->wish.id, why);
 	item_free(m, item);
 }
 
@@ -99,13 +77,20 @@ static void item_done(struct stream_moves *m, struct item *item)
 
 /* --- steps --- */
 
-static bool is_there(const struct stream_moves *m, const struct stream_wish *wish)
+static bool leads_there(const struct stream_moves *m, const struct stream_wish *wish)
 {
 	const struct xsr_service *service = &m->maps->services[wish->service];
 	struct xsr_route route;
 
 	return !route_get(m->maps, wish->service, service, wish->id, &route) && route.action == XSR_ACTION_BACKEND &&
-	       route.target == wish->backend;
+	       route.target == wish->number;
+}
+
+static bool is_there(const struct stream_moves *m, const struct stream_wish *wish)
+{
+	if (!wish->to_worker)
+		return leads_there(m, wish);
+	return gateways_owner(m->gateways, wish->service, wish->id) == (int)wish->number;
 }
 
 static struct item *item_new(struct stream_moves *m)
@@ -135,36 +120,54 @@ static bool is_under_way(const struct stream_moves *m, const struct stream_wish 
 static bool ask(struct stream_moves *m, const struct item *item)
 {
 	const struct mail mail = {
-		.type = GATEWAY_MAIL_MOVE,
+		.type = item->wish.to_worker ? GATEWAY_MAIL_HAND : GATEWAY_MAIL_MOVE,
 		.service = item->wish.service,
 		.id = item->wish.id,
-		.count = item->wish.backend,
+		.count = item->wish.number,
 		.token = token_of(m, item),
 	};
 
 	return post_mail(m->post, item->worker, &mail);
 }
 
+static void item_unchanged(struct stream_moves *m, struct item *item)
+{
+	item->job->report.n_unchanged++;
+	item->job->report.n_done++;
+	item_free(m, item);
+}
+
+/* Whoever has it now; of what nobody has only the route is to be stored. False: not now. */
+static bool item_ask(struct stream_moves *m, struct item *item)
+{
+	item->worker = gateways_owner(m->gateways, item->wish.service, item->wish.id);
+	if (is_there(m, &item->wish)) {
+		item_unchanged(m, item);
+	} else if (item->worker >= 0) {
+		if (!ask(m, item))
+			return false;
+		item->state = ITEM_ASKED;
+	} else if (item->wish.to_worker) {
+		item_fail(m, item, "no worker has it: it will be where its client connects");
+	} else {
+		item->state = ITEM_PASSED;
+	}
+	return true;
+}
+
 /* False: not now. */
-static bool item_begin(struct stream_moves *m, struct job *job, const struct stream_wish *wish)
+static bool item_begin(struct stream_moves *m, struct stream_job *job, const struct stream_wish *wish)
 {
 	struct item *item;
 
 	if (m->n_items == ITEMS_MAX || is_under_way(m, wish))
 		return false;
-	if (is_there(m, wish)) {
-		job->report.n_unchanged++;
-		job->report.n_done++;
-		return true;
-	}
 	item = item_new(m);
 	item->job = job;
 	item->wish = *wish;
 	item->has_failed = false;
 	item->since_ns = control_clock_ns();
-	item->worker = gateways_owner(m->gateways, wish->service, wish->id);
-	item->state = item->worker < 0 ? ITEM_PASSED : ITEM_ASKED;
-	if (item->state == ITEM_PASSED || ask(m, item))
+	if (item_ask(m, item))
 		return true;
 	item_free(m, item);
 	return false;
@@ -172,7 +175,7 @@ static bool item_begin(struct stream_moves *m, struct job *job, const struct str
 
 static bool items_begin(struct stream_moves *m)
 {
-	struct job *job;
+	struct stream_job *job;
 
 	TAILQ_FOREACH(job, &m->jobs, link) {
 		while (job->next < job->report.n && item_begin(m, job, &job->wishes[job->next]))
@@ -195,11 +198,11 @@ static bool any(const struct stream_moves *m, enum item_state state)
 
 static void item_store(struct stream_moves *m, struct item *item)
 {
-	int ret = route_move_backend(m->maps, item->wish.service, item->wish.id, item->wish.backend, &item->generation);
+	int ret = route_move_backend(m->maps, item->wish.service, item->wish.id, item->wish.number, &item->generation);
 
 	item->has_failed = ret;
 	if (ret)
-		fail(item->job, item->wish.id, "its route could not be stored; it stays where it is");
+		stream_job_fail(item->job, item->wish.id, "its route could not be stored; it stays where it is");
 	item->state = ITEM_STORED;
 }
 
@@ -236,39 +239,37 @@ static bool item_go(struct stream_moves *m, struct item *item)
 	return true;
 }
 
+static void item_step(struct stream_moves *m, struct item *item, bool is_late)
+{
+	if (item->state == ITEM_STORED)
+		item_go(m, item);
+	else if (item->state == ITEM_ASKED && is_late)
+		item_fail(m, item, "its worker does not answer");
+	else if (item->state == ITEM_AGAIN && is_late)
+		item_fail(m, item, "its client comes and goes, or another one of its connection's sessions is on its way all the time");
+	else if (item->state == ITEM_AGAIN)
+		item_ask(m, item);
+}
+
 static void items_go(struct stream_moves *m)
 {
 	uint64_t now_ns = control_clock_ns();
 	unsigned int i;
 
-	for (i = 0; i < ITEMS_MAX; i++) {
-		struct item *item = &m->items[i];
-
-		if (item->state == ITEM_STORED)
-			item_go(m, item);
-		else if (item->state == ITEM_ASKED && now_ns > item->since_ns + ANSWER_MS * 1000000ULL)
-			item_fail(m, item, "its worker does not answer");
-	}
+	for (i = 0; i < ITEMS_MAX; i++)
+		item_step(m, &m->items[i], now_ns > m->items[i].since_ns + ANSWER_MS * 1000000ULL);
 }
 
 static void jobs_report(struct stream_moves *m)
 {
-	struct job *job, *next;
+	struct stream_job *job, *next;
 
 	for (job = TAILQ_FIRST(&m->jobs); job; job = next) {
-		struct handoff_report *r = &job->report;
-
 		next = TAILQ_NEXT(job, link);
-		r->time_ns = control_clock_ns() - job->begun_ns;
-		if (r->n_done == r->n) {
-			TAILQ_REMOVE(&m->jobs, job, link);
-			job->done(r, job->arg);
-			free(job->wishes);
-			free(job);
-		} else if (job->progress && r->time_ns - job->progress_ns > PROGRESS_NS) {
-			job->progress_ns = r->time_ns;
-			job->progress(r, job->arg);
-		}
+		if (!stream_job_report(job))
+			continue;
+		TAILQ_REMOVE(&m->jobs, job, link);
+		stream_job_end(job);
 	}
 }
 
@@ -298,6 +299,35 @@ static void passed_take(struct stream_moves *m, const struct mail *mail)
 	}
 }
 
+static const char *const handover_failures[HANDOVER_RESULTS] = {
+	[HANDOVER_NOBODY] = "its client is not connected: it will be where that one connects",
+	[HANDOVER_KERNEL] = "the kernel moves its connection, which stays with its worker",
+	[HANDOVER_SILENT] = "its backend does not answer what it was asked before; the connection stays where it is",
+	[HANDOVER_UNREAD] = "its client does not read its answers; the connection stays where it is",
+	[HANDOVER_NO_ROOM] = "the other worker has no room for the connection; it stays where it is",
+	[HANDOVER_NO_LINK] = "the other worker is not connected to its backend; the connection stays where it is",
+	[HANDOVER_STOPPED] = "the router, or the service, is ending",
+	[HANDOVER_CLOSED] = "no worker could take the connection on its way; it was closed",
+};
+
+static void handed_take(struct stream_moves *m, const struct mail *mail)
+{
+	struct item *item = &m->items[mail->token & (ITEMS_MAX - 1)];
+	struct mail_parcel room;
+
+	if (item->state != ITEM_ASKED || token_of(m, item) != mail->token)
+		return;
+	memcpy(&room, mail->room, sizeof(room));
+	if (mail->result == HANDOVER_DONE) {
+		item->job->report.n_along += room.n_sessions - 1;
+		item_done(m, item);
+	} else if (mail->result == HANDOVER_AGAIN) {
+		item->state = ITEM_AGAIN;
+	} else {
+		item_fail(m, item, handover_failures[mail->result]);
+	}
+}
+
 static void mail_read(struct stream_moves *m)
 {
 	const struct mail *mail;
@@ -309,6 +339,8 @@ static void mail_read(struct stream_moves *m)
 		while ((mail = post_next(m->post, from))) {
 			if (mail->type == GATEWAY_MAIL_PASSED)
 				passed_take(m, mail);
+			else if (mail->type == GATEWAY_MAIL_HANDED)
+				handed_take(m, mail);
 			else if (mail->type == MAIL_LISTED)
 				rosters_mail(&m->rosters, from, mail);
 			post_done(m->post, from);
@@ -328,7 +360,7 @@ static int step(struct stream_moves *m)
 	items_store(m);
 	items_go(m);
 	jobs_report(m);
-	if (!all || any(m, ITEM_PASSED) || any(m, ITEM_STORED))
+	if (!all || any(m, ITEM_PASSED) || any(m, ITEM_STORED) || any(m, ITEM_AGAIN))
 		return RETRY_MS;
 	return ms < 0 && !TAILQ_EMPTY(&m->jobs) ? WATCH_MS : ms;
 }
@@ -395,14 +427,13 @@ int stream_moves_open(struct stream_moves **out, sd_event *event, struct maps *m
 
 void stream_moves_close(struct stream_moves *m)
 {
-	struct job *job;
+	struct stream_job *job;
 
 	if (!m)
 		return;
 	while ((job = TAILQ_FIRST(&m->jobs))) {
 		TAILQ_REMOVE(&m->jobs, job, link);
-		free(job->wishes);
-		free(job);
+		stream_job_free(job);
 	}
 	rosters_close(&m->rosters);
 	sd_event_source_unref(m->mail);
@@ -410,32 +441,15 @@ void stream_moves_close(struct stream_moves *m)
 	free(m);
 }
 
-static struct job *job_new(const struct stream_wish *wishes, size_t n)
-{
-	struct job *job = calloc(1, sizeof(*job));
-
-	if (!job)
-		return NULL;
-	job->wishes = malloc(n * sizeof(*wishes));
-	if (!job->wishes) {
-		free(job);
-		return NULL;
-	}
-	memcpy(job->wishes, wishes, n * sizeof(*wishes));
-	job->report.n = n;
-	job->begun_ns = control_clock_ns();
-	return job;
-}
-
 int stream_moves_begin(struct stream_moves *m, const struct stream_wish *wishes, size_t n,
 		       void (*progress)(const struct handoff_report *report, void *arg),
 		       void (*done)(const struct handoff_report *report, void *arg), void *arg)
 {
-	struct job *job;
+	struct stream_job *job;
 
 	if (m->stopping)
 		return -ESHUTDOWN;
-	job = job_new(wishes, n);
+	job = stream_job_new(wishes, n);
 	if (!job)
 		return -ENOMEM;
 	job->progress = progress;

@@ -2,7 +2,9 @@
 /*
  * Sessions of TCP services on their way from one backend to another: the worker that owns a session holds its requests and asks
  * the old backend whether it has answered all before; then the route is stored, and the requests follow it. Sessions that no worker knows
- * only get their route. Control thread only.
+ * only get their route.
+ *
+ * Or from one worker to another, with their connections: the workers do that between them, and tell. Control thread only.
  */
 #ifndef XSR_STREAM_MOVES_H
 #define XSR_STREAM_MOVES_H
@@ -12,14 +14,9 @@
 #include "gateways.h"
 #include "handoff.h"
 #include "roster.h"
+#include "stream_job.h"
 
 struct stream_moves;
-
-struct stream_wish {
-	uint64_t id;
-	uint32_t service;
-	uint32_t backend; /* number */
-};
 
 /* All is borrowed until stream_moves_close(). 0 or -errno. */
 int stream_moves_open(struct stream_moves **out, sd_event *event, struct maps *maps, struct gateways *gateways);

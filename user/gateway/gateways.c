@@ -212,6 +212,11 @@ void gateways_close(struct gateways *gs)
 	free(gs);
 }
 
+unsigned int gateways_count(const struct gateways *gs)
+{
+	return gs->n;
+}
+
 struct post *gateways_post(struct gateways *gs)
 {
 	return &gs->control;

@@ -19,7 +19,10 @@ int gateways_start(struct gateways *gateways); /* 0 or -errno */
 int gateways_stop(struct gateways *gateways);
 void gateways_close(struct gateways *gateways); /* takes NULL; stopped */
 
-/* The control thread's post: mail of errand.h goes by it. Borrowed. */
+/* How many there are: workers 0 to that less one. */
+unsigned int gateways_count(const struct gateways *gateways);
+
+/* The control thread's post: mail of errand.h and handover.h goes by it. Borrowed. */
 struct post *gateways_post(struct gateways *gateways);
 
 /* The worker that owns the session, or -ENOENT. */

@@ -201,9 +201,13 @@ static void handover_begin(struct gateway *g, struct front *c, const struct mail
 		conn_wait(&c->conn, NULL);
 }
 
-/* Why it cannot begin; HANDOVER_DONE: it can. */
-static enum handover_result obstacle(const struct gateway *g, const struct front *c, unsigned int to)
+/* Why it cannot begin; HANDOVER_DONE: it can. A session that is not here may have gone on just now, or be about to come. */
+static enum handover_result obstacle(const struct gateway *g, const struct stream_session *s, unsigned int to)
 {
+	const struct front *c = s ? s->client : NULL;
+
+	if (!s)
+		return HANDOVER_AGAIN;
 	if (!c || c->conn.has_ended)
 		return HANDOVER_NOBODY;
 	if (c->conn.socket || c->wants_kernel)
@@ -216,11 +220,10 @@ static enum handover_result obstacle(const struct gateway *g, const struct front
 static void hand_take(struct gateway *g, const struct mail *mail)
 {
 	struct stream_session *s = stream_session_find(g->sessions, mail->service, mail->id);
-	struct front *c = s ? s->client : NULL;
-	enum handover_result result = obstacle(g, c, mail->count);
+	enum handover_result result = obstacle(g, s, mail->count);
 
 	if (result == HANDOVER_DONE)
-		handover_begin(g, c, mail);
+		handover_begin(g, s->client, mail);
 	else
 		answer(g, mail->token, result, 0);
 }

@@ -18,8 +18,8 @@
 
 enum handover_result {
 	HANDOVER_DONE,
-	HANDOVER_AGAIN,	   /* something of it is on its way, or went elsewhere: nothing has changed, it may be asked for again */
-	HANDOVER_NOBODY,   /* there is no such session here, or its client is not there */
+	HANDOVER_AGAIN,	   /* it is not here, or something of it is on its way: nothing has changed, ask whoever has it by now */
+	HANDOVER_NOBODY,   /* the session has no client */
 	HANDOVER_KERNEL,   /* the kernel moves its bytes, by what this worker has in maps */
 	HANDOVER_SILENT,   /* a backend did not answer in time what it was asked before: nothing has changed */
 	HANDOVER_UNREAD,   /* the client did not read its answers in time: nothing has changed */

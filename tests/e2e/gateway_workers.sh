@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Connections of a TCP service's clients move between workers, thousands of times, while requests come, sessions move between
+# backends, and clients come back elsewhere: each request is answered, once and in order, and no client notices.
+. "$(dirname "$0")/lib.sh"
+
+[ -z "${XSR_VM:-}" ] || skip "what happens between connections is the router's own matter; gateway_modes runs here"
+
+ADDRESS=10.77.0.1:7000
+CONNECTIONS=100
+SESSIONS=$((400 / SLOWER))
+MOVES=$((4000 / SLOWER))
+
+gateway_start() { # MODE
+	exchanges_start
+	gateway_config "$1" 20000 | router_start
+	assert_eq "active mode" "$1" "$(mode_active orders)"
+	xsr route flush orders >/dev/null
+}
+
+# Each pass over the sessions takes all of them to the other worker.
+worker_moves_write() { # N FIRST-ID
+	awk -v n="$1" -v first="$2" -v sessions=$SESSIONS 'BEGIN {
+		for (i = 0; i < n; i++)
+			print first + i % sessions, "worker", int(i / sessions) % 2
+	}'
+}
+
+# The same, and every other line takes one to another backend.
+mixed_moves_write() { # N FIRST-ID
+	worker_moves_write "$1" "$2" | awk '{
+		print
+		split("one two three", names)
+		print $1, "backend", names[($1 + NR) % 3 + 1]
+	}'
+}
+
+moved_sum() {
+	say $(($(json_number moved "$MOVED") + $(json_number unchanged "$MOVED") + $(json_number failed "$MOVED")))
+}
+
+moves_under_load() { # WRITER LINES FIRST-ID SIZE-MAX
+	local start taken
+	taken=$(service_counter orders taken_over)
+	tcp_load_start only $ADDRESS --connections $CONNECTIONS --sessions $SESSIONS --first "$3" --size 24 --size-max "$4" --window 4 \
+		--cut --seconds 600 --deadline $((20000 * SLOWER))
+	sleep 1
+	start=$(milliseconds)
+	"$1" $MOVES "$3" | xsr --json session move orders - >"$TMP/moves" 2>"$TMP/moves.log"
+	assert_eq "exit status of session move" 0 "${PIPESTATUS[1]}"
+	assert_eq "messages" "" "$(<"$TMP/moves.log")"
+	MOVED=$(<"$TMP/moves")
+	load_stop only
+	assert_tcp_load_exact
+	assert_eq "moved, or came along before" "$2" "$(moved_sum)"
+	assert_eq "failed" 0 "$(json_number failed "$MOVED")"
+	taken=$(($(service_counter orders taken_over) - taken))
+	assert_ge "connections that changed their worker" $((MOVES * CONNECTIONS / SESSIONS / 2)) $taken
+	assert_eq "connections that went on" "$(service_counter orders handed_over)" "$(service_counter orders taken_over)"
+	assert_eq "closed on the way" 0 "$(service_counter orders closed_handover)"
+	assert_eq "reconnects" 0 "$(json_number reconnects "$LOAD")"
+	assert_exchanges_in_order
+	say "    $taken connections changed their worker in $(($(milliseconds) - start)) ms; $SENT requests, each answered"
+}
+
+# What is asked of a session whose client has just gone fails with a sentence.
+moves_of_who_comes_back() {
+	local first=200001
+	tcp_load_start only $ADDRESS --connections 50 --sessions $SESSIONS --window 4 --reconnect 50 --seconds 600 \
+		--first $first --deadline $((20000 * SLOWER))
+	sleep 0.5
+	worker_moves_write $((MOVES / 2)) $first | xsr --json session move orders - >"$TMP/moves" 2>/dev/null
+	MOVED=$(<"$TMP/moves")
+	load_stop only
+	assert_tcp_load_exact
+	assert_eq "moved, there already, or failed" $((MOVES / 2)) "$(moved_sum)"
+	assert_ge "moved" $((MOVES / 50)) "$(json_number moved "$MOVED")"
+	say "    $(json_number moved "$MOVED") moved, $(json_number failed "$MOVED") failed; $(json_number resumed "$LOAD") sessions" \
+		"came back; $SENT requests, each answered"
+}
+
+worker_of() { json_number worker "$(xsr --json session show orders "$1")"; } # ID
+
+one_is_moved() {
+	local worker
+	tcp_load_start only $ADDRESS --connections 1 --sessions 4 --first 300001 --rate 1000 --seconds 300
+	sleep 1
+	worker=$(worker_of 300001)
+	try xsr session move orders 300001 worker $((1 - worker))
+	assert_eq "status ($ERR)" 0 "$STATUS"
+	assert_has "what it says" "moved 1 session in" "$OUT"
+	assert_has "what it says of the others" ", 3 others along in its connection" "$OUT"
+	for id in 300001 300002 300003 300004; do
+		assert_eq "worker of session $id" $((1 - worker)) "$(worker_of $id)"
+	done
+	try xsr session move orders 300002 worker $((1 - worker))
+	assert_has "what it says of one that came along" "1 was there already" "$OUT"
+	OUT=$(xsr --json session move orders 300003 worker $worker)
+	assert_eq "moved" 1 "$(json_number moved "$OUT")"
+	assert_eq "along" 3 "$(json_number along "$OUT")"
+	load_stop only
+	assert_tcp_load_exact
+	try xsr session move orders 300001 worker $((1 - worker))
+	assert_eq "status of a move without client" 1 "$STATUS"
+}
+
+what_is_wrong_is_refused() {
+	refused 1 "with a worker from 0 to 1" xsr session move orders 1 worker 2
+	try xsr session move orders 999999 worker 1
+	assert_eq "status of a move of what nobody has" 1 "$STATUS"
+	assert_has "what it says of that" "no worker has it" "$ERR"
+	refused 1 "no service 'nosuch'" xsr session move nosuch 1 worker 1
+}
+
+# In the middle of thousands of moves, under load; another one takes its place.
+ends_while_connections_move() {
+	local start
+	tcp_load_start only $ADDRESS --connections $CONNECTIONS --sessions $SESSIONS --first 400001 --window 4 --seconds 300
+	sleep 1
+	worker_moves_write 1000000 400001 | xsr session move orders - >/dev/null 2>&1 9>&- &
+	JOBS+=($!)
+	sleep 1
+	start=$(milliseconds)
+	router_stop
+	assert_le "ms until the router ended" $((5000 * SLOWER)) $(($(milliseconds) - start))
+	router_run
+	sleep 1
+	load_stop only
+	assert_tcp_load_accounted
+	assert_ge "sessions that came back" $SESSIONS "$(json_number resumed "$LOAD")"
+}
+
+hosts_make
+gateway_start epoll
+step "$MOVES moves to the other worker under load"
+moves_under_load worker_moves_write $MOVES 1 3000
+step "the same with frames of up to 200000 bytes, while sessions move between backends"
+moves_under_load mixed_moves_write $((2 * MOVES)) 100001 200000
+step "clients come back elsewhere meanwhile"
+moves_of_who_comes_back
+step "a connection that carries four sessions"
+one_is_moved
+step "what is wrong is refused"
+what_is_wrong_is_refused
+step "the router ends while connections move"
+ends_while_connections_move
+router_stop
+exchanges_stop
+
+if kernel_can_frames; then
+	step "what the kernel moves stays where it is"
+	gateway_start frames
+	refused 1 "service 'orders' runs in mode frames" xsr session move orders 1 worker 1
+	router_stop
+	exchanges_stop
+fi
