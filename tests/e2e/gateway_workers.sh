@@ -105,11 +105,65 @@ one_is_moved() {
 }
 
 what_is_wrong_is_refused() {
-	refused 1 "with a worker from 0 to 1" xsr session move orders 1 worker 2
+	refused 1 "with a worker that takes clients" xsr session move orders 1 worker 2
 	try xsr session move orders 999999 worker 1
 	assert_eq "status of a move of what nobody has" 1 "$STATUS"
 	assert_has "what it says of that" "no worker has it" "$ERR"
 	refused 1 "no service 'nosuch'" xsr session move nosuch 1 worker 1
+}
+
+sessions_at() { xsr --json session show orders | grep -o "\"worker\":$1,[^}]*\"state\":\"active\"" | wc -l; } # WORKER
+
+load_goes_on() { # NAME
+	local before
+	before=$(service_counter orders replies)
+	sleep 0.3
+	assert_ge "replies within 0.3 s" $((before + 100)) "$(service_counter orders replies)"
+}
+
+# All at one worker, then half of them at each, then all at the other one, and none comes back to the first.
+workers_are_evened_out_and_drained() {
+	tcp_load_start steady $ADDRESS --connections 100 --sessions 100 --first 500001 --window 4 --size 24 --size-max 3000 --cut --seconds 300
+	sleep 1
+	seq 500001 500100 | sed 's/$/ worker 0/' | done_quietly xsr session move orders -
+	assert_eq "sessions at worker 0" 100 "$(sessions_at 0)"
+	try xsr worker rebalance
+	assert_eq "status ($ERR)" 0 "$STATUS"
+	assert_has "what it says" "moved 50 sessions" "$OUT"
+	assert_eq "sessions at worker 0" 50 "$(sessions_at 0)"
+	assert_has "of nothing to do" "moved 0 sessions" "$(xsr worker rebalance)"
+	try xsr worker drain 0
+	assert_eq "status ($ERR)" 0 "$STATUS"
+	assert_has "what it says" "moved 50 sessions" "$OUT"
+	assert_eq "sessions at worker 0" 0 "$(sessions_at 0)"
+	assert_eq "sessions at worker 1" 100 "$(sessions_at 1)"
+	load_goes_on
+	tcp_load $ADDRESS --connections 50 --sessions 50 --first 600001 --seconds 1
+	assert_tcp_load_exact
+	assert_eq "new sessions at worker 0" 0 "$(xsr --json session show orders | grep -c '"worker":0,')"
+	refused 1 "last worker that takes clients" xsr worker drain 1
+	refused 1 "no such worker" xsr worker drain 7
+	refused 1 "a worker that takes clients" xsr session move orders 500001 worker 0
+	refused 1 "its workers are those of its start" xsr worker add
+	refused 1 "its workers are those of its start" xsr worker remove 0
+	load_stop steady
+	assert_tcp_load_exact
+	assert_eq "reconnects" 0 "$(json_number reconnects "$LOAD")"
+}
+
+# Its sessions are at a backend that hangs: they stay, and go when it goes on.
+who_cannot_go_stays() {
+	tcp_load_start only $ADDRESS --connections 4 --sessions 4 --first 700001 --window 1 --seconds 300 --deadline 60000
+	sleep 0.5
+	seq 700001 700004 | sed 's/$/ backend one/' | done_quietly xsr session move orders -
+	seq 700001 700004 | sed 's/$/ worker 1/' | done_quietly xsr session move orders -
+	kill -STOP "${EXCHANGES[one]}"
+	refused 1 "4 connections of worker 1 could not be moved, and stay there" xsr worker drain 1
+	kill -CONT "${EXCHANGES[one]}"
+	try xsr worker drain 1
+	assert_has "what it says" "moved 4 sessions" "$OUT"
+	load_stop only
+	assert_tcp_load_accounted
 }
 
 # In the middle of thousands of moves, under load; another one takes its place.
@@ -142,6 +196,14 @@ step "a connection that carries four sessions"
 one_is_moved
 step "what is wrong is refused"
 what_is_wrong_is_refused
+step "workers are evened out, and one is drained, under load"
+workers_are_evened_out_and_drained
+router_stop
+router_run
+step "what cannot go stays, and goes later"
+who_cannot_go_stays
+router_stop
+router_run
 step "the router ends while connections move"
 ends_while_connections_move
 router_stop
@@ -151,6 +213,8 @@ if kernel_can_frames; then
 	step "what the kernel moves stays where it is"
 	gateway_start frames
 	refused 1 "service 'orders' runs in mode frames" xsr session move orders 1 worker 1
+	refused 1 "in mode epoll only" xsr worker drain 0
+	refused 1 "in mode epoll only" xsr worker rebalance
 	router_stop
 	exchanges_stop
 fi

@@ -16,6 +16,7 @@
 #include "gateway.h"
 #include "handover.h"
 #include "peers.h"
+#include "takeover.h"
 
 #define WORLD_WORKERS 2
 #define WORLD_BACKENDS 2
@@ -238,7 +239,7 @@ static void world_stop(void)
 	for (i = 0; i < W.n_echoes; i++)
 		pthread_join(W.echoes[i], NULL);
 	for (i = 0; i < W.n_workers; i++)
-		handovers_close(W.at[i]);
+		takeovers_close(W.at[i]);
 	W.is_running = false;
 }
 

@@ -28,7 +28,7 @@ static void hand_ask(unsigned int from, unsigned int to)
 static enum handover_result hand_answer_of(uint32_t *n_sessions)
 {
 	struct mail *mail = NULL;
-	struct mail_parcel room;
+	struct mail_handed room;
 	unsigned int i, from = 0;
 	uint8_t result;
 
@@ -279,6 +279,71 @@ static void who_has_closed_one_way_gets_his_replies_and_is_closed(void **state)
 	peer_expect(p.client, XSR_FRAME_ECHO_REP, ID, 2);
 	peer_expect_end(p.client);
 	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_BY_PEER), n_before + 1);
+	close(p.client);
+}
+
+/* --- many at once --- */
+
+static void spread_ask(unsigned int from, unsigned int to, unsigned int n)
+{
+	const struct mail mail = { .type = GATEWAY_MAIL_SPREAD, .count = n, .worker = to, .token = TOKEN };
+
+	assert_true(post_mail(&W.control, from, &mail));
+}
+
+static void shut_ask(unsigned int worker)
+{
+	const struct mail mail = { .type = GATEWAY_MAIL_SHUT, .token = TOKEN };
+
+	assert_true(post_mail(&W.control, worker, &mail));
+	assert_int_equal(hand_answer(), HANDOVER_DONE);
+}
+
+/* Also one that has not greeted yet; and if there are not so many it is said of each that is missing. */
+static void worker_gives_away_as_many_connections_as_it_is_told(void **state)
+{
+	struct pair p = pair_start();
+	int silent = client_open_at(0), i, n_done = 0, n_missing = 0;
+
+	(void)state;
+	spread_ask(0, 1, 5);
+	barrier_answer(p.here);
+	for (i = 0; i < 5; i++) {
+		enum handover_result result = hand_answer();
+
+		n_done += result == HANDOVER_DONE;
+		n_missing += result == HANDOVER_NOBODY;
+	}
+	assert_int_equal(n_done, 2);
+	assert_int_equal(n_missing, 3);
+	assert_int_equal(world_stat_of(0, XSR_STREAM_STAT_CONNECTIONS), 0);
+	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CONNECTIONS), 2);
+	goes_there(&p, 1);
+	session_open(silent, p.there, ID + 1, 0, 0);
+	exchange_one(silent, p.there, ID + 1, 1, 10);
+	close(silent);
+	close(p.client);
+}
+
+static void worker_that_is_to_have_no_clients_gets_none(void **state)
+{
+	struct pair p = pair_start();
+	uint64_t n_before = world_stat_of(1, XSR_STREAM_STAT_ACCEPTED);
+	int c[20], i;
+
+	(void)state;
+	shut_ask(1);
+	for (i = 0; i < 20; i++)
+		c[i] = client_open();
+	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_ACCEPTED), n_before);
+	hand_ask(0, 1);
+	barrier_answer(p.here);
+	assert_int_equal(hand_answer(), HANDOVER_STOPPED);
+	peer_expect(p.here, XSR_FRAME_HELLO, ID, 0); /* it came back */
+	peer_ack(p.here, ID, 0, XSR_HELLO_OK);
+	stays_here(&p, 1);
+	for (i = 0; i < 20; i++)
+		close(c[i]);
 	close(p.client);
 }
 
@@ -544,10 +609,9 @@ static void session_whose_client_comes_back_meanwhile_goes_to_that_connection(vo
 /* --- what comes between packing and unpacking --- */
 
 /* Of a connection with this one session, as worker 0 would send it. Returns the client's end. */
-static int parcel_send(struct post *sender, uint64_t accepted_ns)
+static int parcel_forge(struct post *sender, uint64_t accepted_ns)
 {
 	struct parcel *p = calloc(1, sizeof(*p) + sizeof(p->sessions[0]));
-	const struct mail_parcel room = { .parcel = p };
 	struct mail mail = { .type = GATEWAY_MAIL_PARCEL };
 	uint16_t port = 0;
 	int listener = peer_listen(&port), client = peer_connect(port);
@@ -557,7 +621,7 @@ static int parcel_send(struct post *sender, uint64_t accepted_ns)
 	p->sessions[0] = (struct parcel_session){ .id = ID, .backend = 1, .was_up = true, .progress.answered = 5 };
 	close(listener);
 	W.maps->streams[xsr_stream_index(FAKE_SERVICE, 0)].n[XSR_STREAM_STAT_ACCEPTED]++; /* once upon a time */
-	memcpy(mail.room, &room, sizeof(room));
+	memcpy(mail.room, &p, sizeof(p));
 	assert_true(post_mail(sender, 1, &mail));
 	return client;
 }
@@ -579,7 +643,7 @@ static int client_open_there(int *link)
 
 static void session_that_has_a_later_connection_there_stays_with_it(void **state)
 {
-	int link, later = client_open_there(&link), c = parcel_send(&W.control, 1);
+	int link, later = client_open_there(&link), c = parcel_forge(&W.control, 1);
 
 	(void)state;
 	assert_int_equal(hand_answer(), HANDOVER_DONE);
@@ -592,7 +656,7 @@ static void session_that_has_a_later_connection_there_stays_with_it(void **state
 
 static void session_that_has_an_earlier_connection_there_leaves_it(void **state)
 {
-	int link, before = client_open_there(&link), c = parcel_send(&W.control, UINT64_MAX);
+	int link, before = client_open_there(&link), c = parcel_forge(&W.control, UINT64_MAX);
 
 	(void)state;
 	assert_int_equal(hand_answer(), HANDOVER_DONE);
@@ -615,7 +679,7 @@ static void connection_of_another_service_is_not_taken(void **state)
 	W.n_workers = 2;
 	world_start();
 	s->name[0] ^= 1; /* for the parcel alone: workers look at the table once a second */
-	c = parcel_send(&W.control, 1);
+	c = parcel_forge(&W.control, 1);
 	s->name[0] ^= 1;
 	assert_int_equal(hand_answer(), HANDOVER_CLOSED);
 	peer_expect_end(c);
@@ -631,8 +695,8 @@ static void connection_that_comes_when_nobody_reads_mail_any_more_is_closed(void
 	W.n_workers = 2;
 	world_start();
 	world_stop();
-	c = parcel_send(&W.at[0]->post, 1);
-	handovers_close(W.at[1]);
+	c = parcel_forge(&W.at[0]->post, 1);
+	takeovers_close(W.at[1]);
 	peer_expect_end(c);
 	assert_int_equal(world_stat_of(1, XSR_STREAM_STAT_CLOSED_STOP), 1);
 	close(c);
@@ -666,6 +730,8 @@ int main(int argc, char **argv)
 		test(deadlines_go_along),
 		test(session_whose_handshake_is_under_way_goes_behind_its_answer),
 		test(who_has_closed_one_way_gets_his_replies_and_is_closed),
+		test(worker_gives_away_as_many_connections_as_it_is_told),
+		test(worker_that_is_to_have_no_clients_gets_none),
 		test(hundreds_of_handovers_under_load_lose_nothing),
 		test(backend_that_does_not_answer_keeps_it_where_it_is),
 		test(client_that_does_not_read_keeps_it_where_it_is),

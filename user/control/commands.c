@@ -89,7 +89,7 @@ static bool stream_target_read(struct control *c, const json_t *target, struct s
 	if (wish->to_worker) {
 		number = json_integer_value(target);
 		wish->number = number;
-		return number >= 0 && number < gateways_count(c->gateways);
+		return number >= 0 && number < XSR_WORKERS_MAX && stream_moves_serving(c->streams) >> number & 1;
 	}
 	number = name ? backend_get(c->maps, name, &backend) : -ENOENT;
 	wish->number = number;
@@ -150,8 +150,8 @@ static void stream_move(struct control *c, struct command *cmd, const json_t *mo
 	if (wrong)
 		command_fail(cmd,
 			     "`moves`, the %zu. one: expected [ID, backend], as [\"0x2a\", \"b\"], with a backend of the service, or "
-			     "[ID, worker], with a worker from 0 to %u",
-			     wrong, gateways_count(c->gateways) - 1);
+			     "[ID, worker], with a worker that takes clients",
+			     wrong);
 	else if (workers_are_fixed(c, service, wishes, n))
 		command_fail(cmd,
 			     "sessions change their worker in mode epoll only, and service '%s' runs in mode %s: there a session is at "
@@ -370,11 +370,13 @@ static void change_start(struct control *c, struct command *cmd, enum change_kin
 	};
 	int ret;
 
-	if (!has_workers(c, cmd))
+	if (!c->handoffs && (kind == CHANGE_ADD || kind == CHANGE_REMOVE)) {
+		command_fail(cmd, "this router serves TCP services only: its workers are those of its start; see: xsr worker drain");
 		return;
-	ret = membership_change(c, &change);
+	}
+	ret = c->handoffs ? membership_change(c, &change) : stream_moves_change(c->streams, &change);
 	if (ret)
-		command_fail(cmd, "%s", ret == -ESHUTDOWN ? "the router is stopping" : strerror(-ret));
+		moves_refuse(cmd, ret);
 }
 
 /* A number from 0 to max under this key; -1 after an error was answered. */

@@ -30,7 +30,6 @@ struct control {
 	struct workers *workers;	/* the router's */
 	struct handoffs *handoffs;	/* NULL: no UDP services are served, and all of the workers below is not there */
 	struct stream_moves *streams;	/* NULL: no TCP services are served; borrowed */
-	struct gateways *gateways;	/* likewise */
 	struct rosters rosters;
 	struct membership membership;
 	struct grace *grace;

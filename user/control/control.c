@@ -439,7 +439,6 @@ static int commands_open(struct run *c)
 		ret = stream_moves_open(&c->streams, c->event, c->maps, c->gateways);
 	if (!ret) {
 		c->control->streams = c->streams;
-		c->control->gateways = c->gateways;
 		ret = listener_open(&c->listener, c->event, path, command_rows, c->control, why);
 	}
 	if (ret)

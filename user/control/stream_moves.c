@@ -11,6 +11,7 @@
 #include "errand.h"
 #include "handover.h"
 #include "route.h"
+#include "stream_members.h"
 
 #define ITEMS_MAX 256	  /* sessions under way at a time; answers of all fit into a ring */
 #define RETRY_MS 2	  /* until a full ring, or the routes' lock, is tried again */
@@ -45,6 +46,7 @@ struct stream_moves {
 	struct item items[ITEMS_MAX];
 	unsigned int n_items;
 	struct rosters rosters;
+	struct stream_members *members;
 	bool stopping;
 	void (*idle)(void *arg);
 	void *idle_arg;
@@ -313,7 +315,7 @@ static const char *const handover_failures[HANDOVER_RESULTS] = {
 static void handed_take(struct stream_moves *m, const struct mail *mail)
 {
 	struct item *item = &m->items[mail->token & (ITEMS_MAX - 1)];
-	struct mail_parcel room;
+	struct mail_handed room;
 
 	if (item->state != ITEM_ASKED || token_of(m, item) != mail->token)
 		return;
@@ -339,6 +341,8 @@ static void mail_read(struct stream_moves *m)
 		while ((mail = post_next(m->post, from))) {
 			if (mail->type == GATEWAY_MAIL_PASSED)
 				passed_take(m, mail);
+			else if (mail->type == GATEWAY_MAIL_HANDED && mail->token & STREAM_MEMBERS_TOKEN)
+				stream_members_mail(m->members, mail);
 			else if (mail->type == GATEWAY_MAIL_HANDED)
 				handed_take(m, mail);
 			else if (mail->type == MAIL_LISTED)
@@ -348,10 +352,16 @@ static void mail_read(struct stream_moves *m)
 	}
 }
 
+/* Negative: never. */
+static int ms_min(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* Returns after how many ms it wants to be called again, -1: not of itself. */
 static int step(struct stream_moves *m)
 {
-	int ms = rosters_step(&m->rosters);
+	int ms = ms_min(rosters_step(&m->rosters), stream_members_step(m->members));
 	bool all;
 
 	items_store(m);
@@ -362,7 +372,7 @@ static int step(struct stream_moves *m)
 	jobs_report(m);
 	if (!all || any(m, ITEM_PASSED) || any(m, ITEM_STORED) || any(m, ITEM_AGAIN))
 		return RETRY_MS;
-	return ms < 0 && !TAILQ_EMPTY(&m->jobs) ? WATCH_MS : ms;
+	return TAILQ_EMPTY(&m->jobs) ? ms : ms_min(ms, WATCH_MS);
 }
 
 /* Until nothing is to be read; the timer looks again at what could not be done now, or at who does not answer. */
@@ -379,7 +389,7 @@ static void pump(struct stream_moves *m)
 	if (ms >= 0)
 		sd_event_source_set_time_relative(m->timer, ms * 1000ULL);
 	sd_event_source_set_enabled(m->timer, ms >= 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-	if (m->idle && TAILQ_EMPTY(&m->jobs))
+	if (m->idle && stream_moves_idle(m))
 		m->idle(m->idle_arg);
 }
 
@@ -414,7 +424,9 @@ int stream_moves_open(struct stream_moves **out, sd_event *event, struct maps *m
 	m->post = gateways_post(gateways);
 	TAILQ_INIT(&m->jobs);
 	rosters_init(&m->rosters, m->post, control_clock_ns);
-	ret = sd_event_add_io(event, &m->mail, m->post->fd, EPOLLIN, on_mail, m);
+	ret = stream_members_open(&m->members, maps, gateways);
+	if (ret >= 0)
+		ret = sd_event_add_io(event, &m->mail, m->post->fd, EPOLLIN, on_mail, m);
 	if (ret >= 0)
 		ret = sd_event_add_time_relative(event, &m->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, m);
 	if (ret < 0) {
@@ -436,6 +448,7 @@ void stream_moves_close(struct stream_moves *m)
 		stream_job_free(job);
 	}
 	rosters_close(&m->rosters);
+	stream_members_close(m->members);
 	sd_event_source_unref(m->mail);
 	sd_event_source_unref(m->timer);
 	free(m);
@@ -471,6 +484,19 @@ int stream_moves_list(struct stream_moves *m, const struct roster_wish *wish)
 	return ret;
 }
 
+int stream_moves_change(struct stream_moves *m, const struct change *change)
+{
+	int ret = stream_members_change(m->members, change);
+
+	stream_moves_resume(m);
+	return ret;
+}
+
+uint64_t stream_moves_serving(const struct stream_moves *m)
+{
+	return stream_members_serving(m->members);
+}
+
 /* Not from here: who asked may be in the middle of an answer. */
 void stream_moves_resume(struct stream_moves *m)
 {
@@ -481,6 +507,7 @@ void stream_moves_resume(struct stream_moves *m)
 void stream_moves_stop(struct stream_moves *m, void (*idle)(void *arg), void *arg)
 {
 	m->stopping = true;
+	stream_members_stop(m->members);
 	m->idle = idle;
 	m->idle_arg = arg;
 	pump(m);
@@ -488,5 +515,5 @@ void stream_moves_stop(struct stream_moves *m, void (*idle)(void *arg), void *ar
 
 bool stream_moves_idle(const struct stream_moves *m)
 {
-	return TAILQ_EMPTY(&m->jobs);
+	return TAILQ_EMPTY(&m->jobs) && stream_members_idle(m->members);
 }

@@ -13,6 +13,7 @@
 
 #include "gateways.h"
 #include "handoff.h"
+#include "membership.h"
 #include "roster.h"
 #include "stream_job.h"
 
@@ -35,6 +36,13 @@ int stream_moves_list(struct stream_moves *moves, const struct roster_wish *wish
 
 /* After roster_resume() of one of those. */
 void stream_moves_resume(struct stream_moves *moves);
+
+/*
+ * Changes of the set of workers, of a router that serves TCP services alone: see stream_members.h. The workers that take clients and
+ * connections, a bit each.
+ */
+int stream_moves_change(struct stream_moves *moves, const struct change *change);
+uint64_t stream_moves_serving(const struct stream_moves *moves);
 
 /* No new ones from now on; idle() is called when none is under way, maybe in this call. */
 void stream_moves_stop(struct stream_moves *moves, void (*idle)(void *arg), void *arg);

@@ -76,25 +76,29 @@ static void client_take(struct door *d, int fd)
 	}
 }
 
+/* False: nobody waits there, or nobody can be let in. */
+static bool client_accept(struct door *d)
+{
+	int fd = tcp_accept(d->fd, &d->gateway->p.options);
+
+	if (fd == -EAGAIN)
+		return false;
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM) {
+		accept_pause(d, -fd);
+		return false;
+	}
+	if (fd >= 0) /* else it went before it came in */
+		client_take(d, fd);
+	return true;
+}
+
 static void door_ready(struct watched *watched, uint32_t events)
 {
-	struct door *d = (struct door *)watched;
-	struct gateway *g = d->gateway;
-	int i, fd;
+	int i = 0;
 
 	(void)events;
-	for (i = 0; i < ACCEPT_MAX; i++) {
-		fd = tcp_accept(d->fd, &g->p.options);
-		if (fd == -EAGAIN)
-			return;
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM) {
-			accept_pause(d, -fd);
-			return;
-		}
-		if (fd < 0) /* it went before it came in */
-			continue;
-		client_take(d, fd);
-	}
+	while (i++ < ACCEPT_MAX && client_accept((struct door *)watched))
+		;
 }
 
 static int links_open(struct gateway *g, uint32_t index, uint64_t backends, bool wants_kernel)
@@ -226,7 +230,7 @@ static int door_open(struct gateway *g, uint32_t index, char why[XSR_WHY_LEN])
 		g->doors[index] = d;
 		ret = mode_settle(d, why);
 	}
-	if (!ret)
+	if (!ret && !g->is_shut)
 		ret = listen_at(d, why);
 	if (!ret && has_links(d))
 		ret = links_open(g, index, d->service.backends, d->mode == XSR_STREAM_FRAMES);
@@ -304,6 +308,24 @@ void doors_shut(struct gateway *g)
 	for (index = 1; index < XSR_SERVICES_MAX; index++)
 		if (g->doors[index])
 			shut(g->doors[index]);
+}
+
+static void leave(struct door *d)
+{
+	int i = 0;
+
+	while (d->fd >= 0 && i++ < d->gateway->p.backlog && client_accept(d))
+		;
+	shut(d);
+}
+
+void doors_leave(struct gateway *g)
+{
+	uint32_t index;
+
+	for (index = 1; index < XSR_SERVICES_MAX; index++)
+		if (g->doors[index])
+			leave(g->doors[index]);
 }
 
 void doors_close(struct gateway *g)

@@ -21,6 +21,9 @@ bool door_is_open(const struct gateway *gateway, uint32_t index);
 /* Nobody comes in any more. */
 void doors_shut(struct gateway *gateway);
 
+/* The same, after those who wait there have been let in. */
+void doors_leave(struct gateway *gateway);
+
 /* With links and sessions. */
 void doors_close(struct gateway *gateway);
 

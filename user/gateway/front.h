@@ -18,6 +18,7 @@ struct front {
 	bool is_choked;		     /* it reads nothing: replies to it are thrown away, and answered for by an ERR */
 	bool has_errors;	     /* some of its sessions have yet to be told of one */
 	struct handover *handover;   /* it is to go to another worker; NULL = it is not */
+	uint64_t stayed_ns;	     /* when it could not last; 0 = never */
 	LIST_ENTRY(front) of_gateway;
 };
 

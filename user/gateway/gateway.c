@@ -17,6 +17,7 @@
 #include "handover.h"
 #include "link.h"
 #include "relay.h"
+#include "takeover.h"
 #include "stream_rows.h"
 
 #define NS_PER_MS 1000000ULL
@@ -303,7 +304,7 @@ void gateway_close(struct gateway *g)
 	if (g->sessions) {
 		doors_close(g);
 		conns_turn(g);
-		handovers_close(g);
+		takeovers_close(g);
 	}
 	express_close(g);
 	stream_sessions_close(g->sessions);

@@ -73,6 +73,7 @@ struct gateway {
 	struct relay_list relays;
 	TAILQ_HEAD(, relay) finishing;	 /* see relays_turn() */
 	uint32_t turns[XSR_SERVICES_MAX]; /* the backend that a relay was connected to last */
+	bool is_shut;			 /* it is to have no clients: no door listens */
 	struct door *doors[XSR_SERVICES_MAX]; /* where clients come in; NULL = not a TCP service */
 	struct stream_sessions *sessions;
 	TAILQ_HEAD(, errand) errands;

@@ -8,20 +8,18 @@
 #include "errand.h"
 #include "link.h"
 #include "parcel.h"
-#include "place.h"
+#include "takeover.h"
 
 #define NS_PER_MS 1000000ULL
 
-static void answer(struct gateway *g, uint64_t token, enum handover_result result, uint32_t n_sessions)
+void handover_answer(struct gateway *g, uint64_t token, uint64_t id, enum handover_result result, uint32_t n_sessions)
 {
-	const struct mail_parcel room = { .n_sessions = n_sessions };
-	struct mail mail = { .type = GATEWAY_MAIL_HANDED, .result = result, .token = token, .worker = g->p.worker };
+	const struct mail_handed room = { .n_sessions = n_sessions };
+	struct mail mail = { .type = GATEWAY_MAIL_HANDED, .result = result, .token = token, .id = id, .worker = g->p.worker };
 
 	memcpy(mail.room, &room, sizeof(room));
 	post_mail(&g->post, POST_CONTROL, &mail);
 }
-
-/* --- the worker that has it --- */
 
 static void handover_free(struct handover *h)
 {
@@ -36,7 +34,7 @@ static void handover_free(struct handover *h)
 
 void handover_abort(struct handover *h)
 {
-	answer(h->gateway, h->token, HANDOVER_AGAIN, 0);
+	handover_answer(h->gateway, h->token, h->id, HANDOVER_AGAIN, 0);
 	handover_free(h);
 }
 
@@ -45,7 +43,8 @@ static void handover_fail(struct handover *h, enum handover_result result)
 {
 	struct conn *conn = &h->client->conn;
 
-	answer(h->gateway, h->token, result, 0);
+	handover_answer(h->gateway, h->token, h->id, result, 0);
+	h->client->stayed_ns = h->gateway->now_ns;
 	handover_free(h);
 	conn_resume(conn);
 }
@@ -108,17 +107,7 @@ static bool has_session(struct handover *h)
 {
 	const struct stream_session *s = stream_session_find(h->gateway->sessions, h->client->service, h->id);
 
-	return s && s->client == h->client;
-}
-
-static void parcel_mail(struct gateway *g, unsigned int to, struct parcel *p)
-{
-	const struct mail_parcel room = { .parcel = p };
-	struct mail mail = { .type = GATEWAY_MAIL_PARCEL };
-
-	memcpy(mail.room, &room, sizeof(room));
-	if (!post_mail(&g->post, to, &mail))
-		parcel_drop(g, p, XSR_STREAM_STAT_CLOSED_HANDOVER);
+	return h->is_any || (s && s->client == h->client);
 }
 
 static void hand(struct handover *h)
@@ -132,13 +121,13 @@ static void hand(struct handover *h)
 	handover_free(h);
 	p = parcel_pack(c, to);
 	if (!p) {
-		answer(g, token, HANDOVER_NO_ROOM, 0);
+		handover_answer(g, token, id, HANDOVER_NO_ROOM, 0);
 		conn_resume(&c->conn);
 		return;
 	}
 	p->id = id;
 	p->token = token;
-	parcel_mail(g, to, p);
+	parcel_send(g, to, p);
 }
 
 static void handover_step(struct handover *h)
@@ -172,25 +161,23 @@ void handovers_stop(struct gateway *g)
 	struct handover *h;
 
 	while ((h = TAILQ_FIRST(&g->handovers))) {
-		answer(g, h->token, HANDOVER_STOPPED, 0);
+		handover_answer(g, h->token, h->id, HANDOVER_STOPPED, 0);
 		handover_free(h);
 	}
 }
 
-static void handover_begin(struct gateway *g, struct front *c, const struct mail *mail)
+static void handover_begin(struct gateway *g, struct front *c, const struct handover *wish)
 {
-	struct handover *h = calloc(1, sizeof(*h));
+	struct handover *h = malloc(sizeof(*h));
 	unsigned int i;
 
 	if (!h) {
-		answer(g, mail->token, HANDOVER_NO_ROOM, 0);
+		handover_answer(g, wish->token, wish->id, HANDOVER_NO_ROOM, 0);
 		return;
 	}
+	*h = *wish;
 	h->gateway = g;
 	h->client = c;
-	h->to = mail->count;
-	h->id = mail->id;
-	h->token = mail->token;
 	h->due = backends_of(c);
 	h->until_ns = g->now_ns + HANDOVER_MS * NS_PER_MS;
 	for (i = 0; i < XSR_BACKENDS_MAX; i++)
@@ -201,13 +188,9 @@ static void handover_begin(struct gateway *g, struct front *c, const struct mail
 		conn_wait(&c->conn, NULL);
 }
 
-/* Why it cannot begin; HANDOVER_DONE: it can. A session that is not here may have gone on just now, or be about to come. */
-static enum handover_result obstacle(const struct gateway *g, const struct stream_session *s, unsigned int to)
+/* Why a connection cannot go now; HANDOVER_DONE: it can. */
+static enum handover_result obstacle(const struct gateway *g, const struct front *c, unsigned int to)
 {
-	const struct front *c = s ? s->client : NULL;
-
-	if (!s)
-		return HANDOVER_AGAIN;
 	if (!c || c->conn.has_ended)
 		return HANDOVER_NOBODY;
 	if (c->conn.socket || c->wants_kernel)
@@ -217,90 +200,50 @@ static enum handover_result obstacle(const struct gateway *g, const struct strea
 	return c->handover ? HANDOVER_AGAIN : HANDOVER_DONE;
 }
 
+/* A session that is not here may have gone on just now, or be about to come. */
 static void hand_take(struct gateway *g, const struct mail *mail)
 {
 	struct stream_session *s = stream_session_find(g->sessions, mail->service, mail->id);
-	enum handover_result result = obstacle(g, s, mail->count);
+	const struct handover wish = { .to = mail->count, .id = mail->id, .token = mail->token };
+	enum handover_result result = s ? obstacle(g, s->client, wish.to) : HANDOVER_AGAIN;
 
 	if (result == HANDOVER_DONE)
-		handover_begin(g, s->client, mail);
+		handover_begin(g, s->client, &wish);
 	else
-		answer(g, mail->token, result, 0);
+		handover_answer(g, wish.token, wish.id, result, 0);
 }
 
-/* --- the worker that gets it --- */
-
-/* Sessions that have no client make room for those that have one. */
-static bool has_places(struct gateway *g, uint32_t n)
+/* Who could not go a moment ago is not tried again before others. */
+static bool may_spread(const struct front *c, unsigned int to)
 {
-	struct stream_session *s;
+	const struct gateway *g = c->conn.gateway;
 
-	while (g->sessions->n_max - g->sessions->n < n && (s = TAILQ_FIRST(&g->sessions->left)))
-		session_forget(g, s);
-	return g->sessions->n_max - g->sessions->n >= n && g->n_clients < g->p.connections_max;
+	return obstacle(g, c, to) == HANDOVER_DONE && (!c->stayed_ns || g->now_ns - c->stayed_ns > HANDOVER_MS * NS_PER_MS);
 }
 
-static bool has_links(struct gateway *g, const struct parcel *p)
+static void spread_take(struct gateway *g, const struct mail *mail)
 {
-	uint32_t i;
+	struct handover wish = { .to = mail->worker, .token = mail->token, .is_any = true };
+	unsigned int n = mail->count;
+	struct front *c;
 
-	for (i = 0; i < p->n_sessions; i++)
-		if (p->sessions[i].was_up && !link_is_up(link_find(g, p->index, p->sessions[i].backend)))
-			return false;
-	return true;
-}
-
-/* Why this worker does not take it; HANDOVER_DONE: it does. What it had before it takes in any case, if there is room. */
-static enum handover_result refusal(struct gateway *g, const struct parcel *p)
-{
-	bool was_here = p->from == g->p.worker;
-
-	if (!door_is_of(g, p->index, &p->service) || (!was_here && !door_is_open(g, p->index)))
-		return HANDOVER_STOPPED;
-	if (!has_places(g, p->n_sessions))
-		return HANDOVER_NO_ROOM;
-	return was_here || has_links(g, p) ? HANDOVER_DONE : HANDOVER_NO_LINK;
-}
-
-static void parcel_accept(struct gateway *g, struct parcel *p)
-{
-	enum handover_result result = p->result;
-	uint32_t n = p->n_sessions;
-	uint64_t token = p->token;
-
-	if (!parcel_unpack(g, p))
-		result = HANDOVER_CLOSED;
-	answer(g, token, result, n);
-}
-
-static void parcel_refuse(struct gateway *g, struct parcel *p, enum handover_result result)
-{
-	if (p->from != g->p.worker) {
-		p->result = result;
-		parcel_return(g, p, p->from);
-		parcel_mail(g, p->from, p);
-		return;
+	LIST_FOREACH(c, &g->clients, of_gateway) {
+		if (!n)
+			return;
+		if (!may_spread(c, wish.to))
+			continue;
+		handover_begin(g, c, &wish);
+		n--;
 	}
-	answer(g, p->token, HANDOVER_CLOSED, 0);
-	parcel_drop(g, p, result == HANDOVER_STOPPED ? XSR_STREAM_STAT_CLOSED_STOP : XSR_STREAM_STAT_CLOSED_HANDOVER);
+	while (n--)
+		handover_answer(g, wish.token, 0, HANDOVER_NOBODY, 0);
 }
 
-static struct parcel *parcel_of(const struct mail *mail)
+static void shut_take(struct gateway *g, const struct mail *mail)
 {
-	struct mail_parcel room;
-
-	memcpy(&room, mail->room, sizeof(room));
-	return room.parcel;
-}
-
-static void parcel_take(struct gateway *g, struct parcel *p)
-{
-	enum handover_result result = refusal(g, p);
-
-	if (result == HANDOVER_DONE)
-		parcel_accept(g, p);
-	else
-		parcel_refuse(g, p, result);
+	g->is_shut = true;
+	doors_leave(g);
+	handover_answer(g, mail->token, 0, HANDOVER_DONE, 0);
 }
 
 void handover_mail(struct gateway *g, const struct mail *mail)
@@ -310,24 +253,14 @@ void handover_mail(struct gateway *g, const struct mail *mail)
 		if (mail->service < XSR_SERVICES_MAX)
 			hand_take(g, mail);
 		break;
-	case GATEWAY_MAIL_PARCEL:
-		parcel_take(g, parcel_of(mail));
+	case GATEWAY_MAIL_SPREAD:
+		spread_take(g, mail);
 		break;
-	}
-}
-
-void handovers_close(struct gateway *g)
-{
-	const struct mail *mail;
-	uint64_t known;
-
-	for (known = g->post.known; known; known &= known - 1) {
-		unsigned int from = __builtin_ctzll(known);
-
-		while ((mail = post_next(&g->post, from))) {
-			if (mail->type == GATEWAY_MAIL_PARCEL)
-				parcel_drop(g, parcel_of(mail), XSR_STREAM_STAT_CLOSED_STOP);
-			post_done(&g->post, from);
-		}
+	case GATEWAY_MAIL_SHUT:
+		shut_take(g, mail);
+		break;
+	case GATEWAY_MAIL_PARCEL:
+		takeover(g, parcel_of(mail));
+		break;
 	}
 }

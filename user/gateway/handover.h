@@ -30,10 +30,9 @@ enum handover_result {
 	HANDOVER_RESULTS
 };
 
-/* In the room of PARCEL and HANDED. */
-struct mail_parcel {
-	struct parcel *parcel; /* the receiver's from here on */
-	uint32_t n_sessions;   /* that went along */
+/* In the room of HANDED. */
+struct mail_handed {
+	uint32_t n_sessions; /* that went along */
 };
 
 struct handover {
@@ -41,6 +40,7 @@ struct handover {
 	struct front *client;
 	unsigned int to;
 	uint64_t id, token;	 /* of the session that was asked for, and of the mail that did */
+	bool is_any;		 /* it was not: the connection may have whichever sessions, or none */
 	uint64_t due;		 /* backends that have yet to get their barrier, a bit each */
 	unsigned int n_under_way; /* barriers */
 	uint64_t until_ns;
@@ -48,7 +48,10 @@ struct handover {
 	TAILQ_ENTRY(handover) of_gateway;
 };
 
-/* GATEWAY_MAIL_HAND and _PARCEL. */
+/* What became of one, to control; the ID is that which was asked for. */
+void handover_answer(struct gateway *gateway, uint64_t token, uint64_t id, enum handover_result result, uint32_t n_sessions);
+
+/* GATEWAY_MAIL_HAND and those behind it. */
 void handover_mail(struct gateway *gateway, const struct mail *mail);
 
 /* Its connection ends. */
@@ -59,8 +62,5 @@ void handovers_turn(struct gateway *gateway);
 
 /* They all stay. */
 void handovers_stop(struct gateway *gateway);
-
-/* What was sent here when nobody read it any more is closed. The gateways' threads have ended. */
-void handovers_close(struct gateway *gateway);
 
 #endif /* XSR_HANDOVER_H */

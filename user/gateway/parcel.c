@@ -2,9 +2,11 @@
 #include "parcel.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "door.h"
+#include "errand.h"
 #include "hello.h"
 #include "link.h"
 #include "place.h"
@@ -76,6 +78,25 @@ struct parcel *parcel_pack(struct front *c, unsigned int to)
 	return p;
 }
 
+/* --- mail --- */
+
+void parcel_send(struct gateway *g, unsigned int to, struct parcel *p)
+{
+	struct mail mail = { .type = GATEWAY_MAIL_PARCEL };
+
+	memcpy(mail.room, &p, sizeof(p));
+	if (!post_mail(&g->post, to, &mail))
+		parcel_drop(g, p, XSR_STREAM_STAT_CLOSED_HANDOVER);
+}
+
+struct parcel *parcel_of(const struct mail *mail)
+{
+	struct parcel *p;
+
+	memcpy(&p, mail->room, sizeof(p));
+	return p;
+}
+
 /* --- unpacking --- */
 
 static void session_fill(struct gateway *g, struct stream_session *s, const struct parcel_session *from)
@@ -126,13 +147,15 @@ static void front_fill(struct front *c, const struct parcel *p)
 	c->conn.read_ns = p->read_ns;
 	c->conn.active_ns = p->active_ns;
 	c->conn.n_pings = p->n_pings;
+	if (p->from == c->conn.gateway->p.worker)
+		c->stayed_ns = c->conn.gateway->now_ns;
 }
 
 /* What came before is looked at in this turn, unless nothing new is. */
-static void front_begin(struct front *c)
+static void front_begin(struct front *c, bool had_sessions)
 {
 	conn_wait(&c->conn, NULL);
-	if (LIST_EMPTY(&c->sessions))
+	if (had_sessions && LIST_EMPTY(&c->sessions))
 		front_left(c);
 	else if (!c->conn.gateway->ends_ns)
 		conn_resume(&c->conn);
@@ -165,7 +188,7 @@ bool parcel_unpack(struct gateway *g, struct parcel *p)
 	for (i = 0; i < p->n_sessions; i++)
 		session_unpack(c, &p->sessions[i]);
 	front_count(c, XSR_STREAM_STAT_TAKEN_OVER);
-	front_begin(c);
+	front_begin(c, p->n_sessions);
 	free(p);
 	return true;
 }

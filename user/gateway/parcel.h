@@ -23,7 +23,7 @@ struct parcel {
 	struct xsr_service service; /* of which it is a client */
 	uint32_t index;		    /* of that */
 	unsigned int from;
-	uint64_t id, token;	    /* of the session that was asked for, and of the mail that did */
+	uint64_t id, token;	    /* as of a handover */
 	uint8_t result;		    /* enum handover_result: why it comes back */
 	int fd;
 	uint64_t accepted_ns, read_ns, active_ns, refused_id;
@@ -33,6 +33,10 @@ struct parcel {
 	uint32_t n_sessions;
 	struct parcel_session sessions[];
 };
+
+/* By mail, which owns it then; without room for that it is dropped. */
+void parcel_send(struct gateway *gateway, unsigned int to, struct parcel *parcel);
+struct parcel *parcel_of(const struct mail *mail);
 
 /* Nothing of it stays here: its sessions are the other worker's from now on. NULL: there is no memory, and nothing has changed. */
 struct parcel *parcel_pack(struct front *client, unsigned int to);
