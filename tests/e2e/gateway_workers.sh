@@ -144,11 +144,37 @@ workers_are_evened_out_and_drained() {
 	refused 1 "last worker that takes clients" xsr worker drain 1
 	refused 1 "no such worker" xsr worker drain 7
 	refused 1 "a worker that takes clients" xsr session move orders 500001 worker 0
-	refused 1 "its workers are those of its start" xsr worker add
-	refused 1 "its workers are those of its start" xsr worker remove 0
 	load_stop steady
 	assert_tcp_load_exact
 	assert_eq "reconnects" 0 "$(json_number reconnects "$LOAD")"
+}
+
+# Under load and while clients come and go: workers come, take their share, and end; their numbers are used again.
+workers_come_and_go() {
+	local i
+	tcp_load_start steady $ADDRESS --connections 90 --sessions 90 --first 800001 --window 4 --size 24 --size-max 3000 --cut --seconds 300
+	tcp_load_start roaming $ADDRESS --connections 20 --sessions 20 --first 810001 --window 2 --reconnect 20 --seconds 300
+	sleep 1
+	assert_eq "the first that is added" "added worker 2" "$(xsr worker add)"
+	assert_eq "the next one" "added worker 3" "$(xsr worker add cpu 0)"
+	for ((i = 0; i < 10; i++)); do
+		done_quietly xsr worker rebalance
+		assert_ge "sessions at worker 2" 15 "$(sessions_at 2)"
+		done_quietly xsr worker remove 2
+		assert_eq "sessions at worker 2" 0 "$(sessions_at 2)"
+		assert_eq "the number is used again" "added worker 2" "$(xsr worker add)"
+	done
+	done_quietly xsr worker drain 1
+	done_quietly xsr worker remove 1
+	refused 1 "no such worker" xsr worker drain 1
+	refused 1 "it speaks for all services" xsr worker remove 0
+	load_stop roaming
+	assert_tcp_load_exact
+	load_stop steady
+	assert_tcp_load_exact
+	assert_eq "reconnects" 0 "$(json_number reconnects "$LOAD")"
+	assert_eq "connections that are left" 0 "$(service_counter orders connections)"
+	say "    $SENT requests, each answered; $(service_counter orders taken_over) connections changed their worker"
 }
 
 # Its sessions are at a backend that hangs: they stay, and go when it goes on.
@@ -198,6 +224,10 @@ step "what is wrong is refused"
 what_is_wrong_is_refused
 step "workers are evened out, and one is drained, under load"
 workers_are_evened_out_and_drained
+router_stop
+router_run
+step "workers come and go under load"
+workers_come_and_go
 router_stop
 router_run
 step "what cannot go stays, and goes later"

@@ -347,6 +347,30 @@ static void worker_that_is_to_have_no_clients_gets_none(void **state)
 	close(p.client);
 }
 
+static void leave_ask(unsigned int worker, unsigned int who_ends)
+{
+	const struct mail mail = { .type = GATEWAY_MAIL_LEAVE, .worker = who_ends, .token = TOKEN };
+
+	assert_true(post_mail(&W.control, worker, &mail));
+}
+
+/* Also what is on its way to that already stays. */
+static void nothing_goes_to_a_worker_that_will_end(void **state)
+{
+	struct pair p = pair_start();
+
+	(void)state;
+	hand_ask(0, 1);
+	peer_expect_type(p.here, XSR_FRAME_HB_PING);
+	leave_ask(0, 1);
+	assert_int_equal(hand_answer(), HANDOVER_STOPPED);
+	assert_int_equal(hand_answer(), HANDOVER_DONE); /* of leaving */
+	stays_here(&p, 1);
+	hand_ask(0, 1);
+	assert_int_equal(hand_answer(), HANDOVER_STOPPED);
+	close(p.client);
+}
+
 /* --- under load --- */
 
 struct asker {
@@ -732,6 +756,7 @@ int main(int argc, char **argv)
 		test(who_has_closed_one_way_gets_his_replies_and_is_closed),
 		test(worker_gives_away_as_many_connections_as_it_is_told),
 		test(worker_that_is_to_have_no_clients_gets_none),
+		test(nothing_goes_to_a_worker_that_will_end),
 		test(hundreds_of_handovers_under_load_lose_nothing),
 		test(backend_that_does_not_answer_keeps_it_where_it_is),
 		test(client_that_does_not_read_keeps_it_where_it_is),

@@ -64,6 +64,26 @@ static void full_map_takes_no_more_and_finds_all(void **state)
 	id_map_close(&map);
 }
 
+static void full_map_that_grows_keeps_all_and_takes_more(void **state)
+{
+	const uint32_t n = 1000;
+	struct id_map map;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(id_map_open(&map, n), 0);
+	for (i = 0; i < n; i++)
+		assert_int_equal(id_map_add(&map, 1 + i % 2, i, i), 0);
+	assert_int_equal(id_map_resize(&map, 3 * n), 0);
+	assert_int_equal(map.n, n);
+	for (i = 0; i < n; i++)
+		assert_int_equal(id_map_find(&map, 1 + i % 2, i), i);
+	for (i = n; i < 3 * n; i++)
+		assert_int_equal(id_map_add(&map, 1, i, i), 0);
+	assert_int_equal(id_map_add(&map, 1, i, i), -ENOSPC);
+	id_map_close(&map);
+}
+
 /* An ID whose search begins at `place` of a map of so many. */
 static uint64_t id_at(const struct id_map *map, uint32_t place, uint64_t above)
 {
@@ -164,6 +184,7 @@ int main(void)
 		cmocka_unit_test(empty_map_has_nothing),
 		cmocka_unit_test(same_id_of_two_services_is_two),
 		cmocka_unit_test(full_map_takes_no_more_and_finds_all),
+		cmocka_unit_test(full_map_that_grows_keeps_all_and_takes_more),
 		cmocka_unit_test(what_stands_behind_a_removed_one_is_found),
 		cmocka_unit_test(any_order_of_adds_and_removes_is_right),
 	};

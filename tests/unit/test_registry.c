@@ -70,6 +70,22 @@ static void full_registry_takes_no_more(void **state)
 	assert_int_equal(registry_assign(REGISTRY, OTHER_SERVICE, &id, 1), 0);
 }
 
+static void full_registry_that_grows_takes_more(void **state)
+{
+	uint64_t id;
+
+	(void)state;
+	for (id = 1; id <= 16; id++)
+		assert_int_equal(registry_claim(REGISTRY, OTHER_SERVICE, id, 1), 1);
+	assert_int_equal(registry_grow(REGISTRY, 8), 0); /* it has more */
+	assert_int_equal(registry_claim(REGISTRY, OTHER_SERVICE, 17, 1), -ENOSPC);
+	assert_int_equal(registry_grow(REGISTRY, 17), 0);
+	assert_int_equal(registry_claim(REGISTRY, OTHER_SERVICE, 17, 2), 2);
+	assert_int_equal(registry_claim(REGISTRY, OTHER_SERVICE, 18, 1), -ENOSPC);
+	for (id = 1; id <= 16; id++)
+		assert_int_equal(registry_find(REGISTRY, OTHER_SERVICE, id), 1);
+}
+
 /* All of the node, all different, in the dense range; a dense place is used again by another generation only. */
 static void ids_of_a_dense_service_are_used_in_turn(void **state)
 {
@@ -145,6 +161,7 @@ int main(void)
 		test(who_claims_first_owns_it),
 		test(session_passes_to_another_worker),
 		test(full_registry_takes_no_more),
+		test(full_registry_that_grows_takes_more),
 		test(ids_of_a_dense_service_are_used_in_turn),
 		test(id_that_somebody_wanted_is_not_given_away),
 		test(threads_agree_who_owns_what),

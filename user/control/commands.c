@@ -370,10 +370,6 @@ static void change_start(struct control *c, struct command *cmd, enum change_kin
 	};
 	int ret;
 
-	if (!c->handoffs && (kind == CHANGE_ADD || kind == CHANGE_REMOVE)) {
-		command_fail(cmd, "this router serves TCP services only: its workers are those of its start; see: xsr worker drain");
-		return;
-	}
 	ret = c->handoffs ? membership_change(c, &change) : stream_moves_change(c->streams, &change);
 	if (ret)
 		moves_refuse(cmd, ret);

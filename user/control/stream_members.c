@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A change goes on in rounds: it is counted how many connections each worker has, some are told to give away so many, and when as many
- * answers are there the next round begins, until nothing is left to be given.
+ * Connections go in rounds: it is counted how many each worker has, some are told to give away so many, and when as many answers are
+ * there the next round begins, until nothing is left to be given. A worker that is to end then goes through the other stages.
  */
 #include "stream_members.h"
 
@@ -13,7 +13,6 @@
 #include "conductor.h"
 #include "errand.h"
 #include "handover.h"
-#include "names.h"
 
 #define NS_PER_MS 1000000ULL
 #define ROUND_MAX 256	  /* connections; all their answers fit into a ring */
@@ -22,9 +21,18 @@
 #define PROGRESS_MS 100
 #define STEP_MS 50
 
+enum members_stage {
+	STAGE_BEGIN,
+	STAGE_SPREAD, /* in rounds */
+	STAGE_LEAVE,  /* the others send no more connections to the worker that is to end */
+	STAGE_END,    /* its thread ends */
+	STAGE_PART,   /* the others forget it */
+};
+
 struct members_run {
 	TAILQ_ENTRY(members_run) link;
 	struct change change;
+	enum members_stage stage;
 	unsigned int n_awaited; /* answers of this round */
 	uint64_t begun_ns, round_ns, told_ns;
 	uint64_t since_ns;	/* when a connection went last */
@@ -34,7 +42,7 @@ struct stream_members {
 	struct maps *maps;
 	struct gateways *gateways;
 	struct post *post;
-	uint64_t serving;
+	uint64_t running, serving; /* workers, and those of them that take clients, a bit each */
 	uint64_t token; /* of this round */
 	bool stopped;
 	TAILQ_HEAD(, members_run) runs; /* the first is under way */
@@ -91,7 +99,7 @@ static int giver_of(const struct stream_members *m, const struct change *change,
 {
 	unsigned int most = most_of(load, m->serving);
 
-	if (change->kind == CHANGE_DRAIN)
+	if (change->kind != CHANGE_REBALANCE)
 		return load->n[change->worker] ? change->worker : -1;
 	return load->n[most] > load->n[least_of(load, m->serving)] + 1 ? (int)most : -1;
 }
@@ -140,13 +148,17 @@ static bool is_late_since(uint64_t then_ns, uint64_t ms)
 	return control_clock_ns() - then_ns > ms * NS_PER_MS;
 }
 
-/* Why a drain cannot be; or NULL. */
-static const char *drain_refusal(const struct stream_members *m, const struct change *change)
+/* Why a worker cannot go; or NULL. */
+static const char *refusal_of(const struct stream_members *m, const struct change *change)
 {
-	if (change->worker >= (int)gateways_count(m->gateways))
+	if (change->kind == CHANGE_ADD || change->kind == CHANGE_REBALANCE)
+		return NULL;
+	if (!(m->running >> change->worker & 1))
 		return "no such worker runs";
 	if (m->serving == 1ULL << change->worker)
 		return "it is the last worker that takes clients";
+	if (change->kind == CHANGE_REMOVE && change->worker == 0)
+		return "it speaks for all services, and stays; it can be drained";
 	return NULL;
 }
 
@@ -164,8 +176,7 @@ static const char *fixed_service(const struct stream_members *m)
 
 static bool run_refuse(struct stream_members *m, struct change *change)
 {
-	const char *service = fixed_service(m);
-	const char *why = change->kind == CHANGE_DRAIN ? drain_refusal(m, change) : NULL;
+	const char *service = fixed_service(m), *why = refusal_of(m, change);
 
 	if (why)
 		snprintf(change->why, sizeof(change->why), "worker %d: %s", change->worker, why);
@@ -173,23 +184,6 @@ static bool run_refuse(struct stream_members *m, struct change *change)
 		snprintf(change->why, sizeof(change->why),
 			 "connections change their worker in mode epoll only, and service '%s' runs in another one", service);
 	return why || service;
-}
-
-/* False: it is refused. A mail that finds no room is sent by the next try. */
-static bool run_begin(struct stream_members *m, struct members_run *run)
-{
-	const struct mail shut = { .type = GATEWAY_MAIL_SHUT, .token = STREAM_MEMBERS_TOKEN | ++m->token };
-	bool is_drain = run->change.kind == CHANGE_DRAIN;
-
-	if (run_refuse(m, &run->change))
-		return false;
-	if (is_drain && !post_mail(m->post, run->change.worker, &shut))
-		return true;
-	if (is_drain)
-		m->serving &= ~(1ULL << run->change.worker);
-	run->n_awaited = is_drain;
-	run->begun_ns = run->since_ns = run->round_ns = control_clock_ns();
-	return true;
 }
 
 static void run_end(struct stream_members *m, struct members_run *run, bool failed)
@@ -200,9 +194,55 @@ static void run_end(struct stream_members *m, struct members_run *run, bool fail
 	free(run);
 }
 
+static void run_add(struct stream_members *m, struct members_run *run)
+{
+	char why[XSR_WHY_LEN];
+	int number = gateways_add(m->gateways, run->change.cpu, why);
+
+	run->change.worker = number;
+	if (number < 0)
+		snprintf(run->change.why, sizeof(run->change.why), "%s", why);
+	else
+		m->serving |= 1ULL << number;
+	m->running |= m->serving;
+	run_end(m, run, number < 0);
+}
+
+/* Answered by each of them; who has no room for it is asked at the next try. */
+static bool others_ask(struct stream_members *m, struct members_run *run, uint8_t type)
+{
+	uint64_t others = m->running & ~(1ULL << run->change.worker);
+	struct mail mail = { .type = type, .worker = run->change.worker, .token = STREAM_MEMBERS_TOKEN | ++m->token };
+
+	run->round_ns = control_clock_ns();
+	run->n_awaited = 0;
+	for (; others; others &= others - 1)
+		run->n_awaited += post_mail(m->post, __builtin_ctzll(others), &mail);
+	return run->n_awaited == (unsigned int)__builtin_popcountll(m->running) - 1;
+}
+
+/* A mail that finds no room is sent by the next try. */
+static void run_begin(struct stream_members *m, struct members_run *run)
+{
+	const struct mail shut = { .type = GATEWAY_MAIL_SHUT, .token = STREAM_MEMBERS_TOKEN | ++m->token };
+	bool is_leave = run->change.kind != CHANGE_REBALANCE;
+
+	if (run->change.kind == CHANGE_ADD) {
+		run_add(m, run);
+		return;
+	}
+	if (is_leave && !post_mail(m->post, run->change.worker, &shut))
+		return;
+	if (is_leave)
+		m->serving &= ~(1ULL << run->change.worker);
+	run->n_awaited = is_leave;
+	run->begun_ns = run->since_ns = run->round_ns = control_clock_ns();
+	run->stage = STAGE_SPREAD;
+}
+
 static void run_hang_up(struct stream_members *m, struct members_run *run)
 {
-	snprintf(run->change.why, sizeof(run->change.why), "a worker does not answer; not all connections that were to go have gone");
+	snprintf(run->change.why, sizeof(run->change.why), "a worker does not answer; not all that was to be done is");
 	run_end(m, run, true);
 }
 
@@ -217,20 +257,71 @@ static void run_give_up(struct stream_members *m, struct members_run *run)
 	run_end(m, run, true);
 }
 
+/* All that can be spread is. */
+static void spread_end(struct stream_members *m, struct members_run *run)
+{
+	if (run->change.kind != CHANGE_REMOVE)
+		run_end(m, run, false);
+	else if (others_ask(m, run, GATEWAY_MAIL_LEAVE))
+		run->stage = STAGE_LEAVE;
+}
+
 /* Clients come and go while connections are spread: what is even enough by then has to do. */
 static void round_next(struct stream_members *m, struct members_run *run)
 {
-	bool is_drain = run->change.kind == CHANGE_DRAIN;
-	bool is_late = is_late_since(is_drain ? run->since_ns : run->begun_ns, PATIENCE_MS);
+	bool is_rebalance = run->change.kind == CHANGE_REBALANCE;
+	bool is_late = is_late_since(is_rebalance ? run->begun_ns : run->since_ns, PATIENCE_MS);
 	struct plan plan;
 
 	plan_make(m, &run->change, &plan);
-	if (!plan.n_all || (is_late && !is_drain))
-		run_end(m, run, false);
+	if (!plan.n_all || (is_late && is_rebalance))
+		spread_end(m, run);
 	else if (is_late)
 		run_give_up(m, run);
 	else
 		round_begin(m, run, &plan);
+}
+
+static void worker_end(struct stream_members *m, struct members_run *run)
+{
+	gateways_end(m->gateways, run->change.worker);
+	run->round_ns = control_clock_ns();
+	run->stage = STAGE_END;
+}
+
+/* The others may have sent something until its end: they take back what it did not take. */
+static void worker_part(struct stream_members *m, struct members_run *run)
+{
+	if (gateways_ended(m->gateways, run->change.worker) && others_ask(m, run, MAIL_PART))
+		run->stage = STAGE_PART;
+}
+
+static void worker_free(struct stream_members *m, struct members_run *run)
+{
+	gateways_free(m->gateways, run->change.worker);
+	m->running &= ~(1ULL << run->change.worker);
+	run_end(m, run, false);
+}
+
+static void stage_go(struct stream_members *m, struct members_run *run)
+{
+	switch (run->stage) {
+	case STAGE_BEGIN:
+		run_begin(m, run);
+		break;
+	case STAGE_SPREAD:
+		round_next(m, run);
+		break;
+	case STAGE_LEAVE:
+		worker_end(m, run);
+		break;
+	case STAGE_END:
+		worker_part(m, run);
+		break;
+	case STAGE_PART:
+		worker_free(m, run);
+		break;
+	}
 }
 
 static void progress_tell(struct members_run *run)
@@ -249,15 +340,13 @@ int stream_members_step(struct stream_members *m)
 
 	if (!run)
 		return -1;
-	if (!run->begun_ns && !run_begin(m, run)) {
-		run_end(m, run, true);
-		return 0;
-	}
 	progress_tell(run);
-	if (run->begun_ns && !run->n_awaited)
-		round_next(m, run);
-	else if (run->begun_ns && is_late_since(run->round_ns, ANSWER_MS))
+	if (run->stage == STAGE_BEGIN && run_refuse(m, &run->change))
+		run_end(m, run, true);
+	else if (run->stage != STAGE_BEGIN && is_late_since(run->round_ns, ANSWER_MS))
 		run_hang_up(m, run);
+	else if (!run->n_awaited)
+		stage_go(m, run);
 	return TAILQ_EMPTY(&m->runs) ? -1 : STEP_MS;
 }
 
@@ -288,7 +377,7 @@ int stream_members_open(struct stream_members **out, struct maps *maps, struct g
 	m->maps = maps;
 	m->gateways = gateways;
 	m->post = gateways_post(gateways);
-	m->serving = ~0ULL >> (64 - gateways_count(gateways));
+	m->running = m->serving = ~0ULL >> (64 - gateways_count(gateways));
 	TAILQ_INIT(&m->runs);
 	*out = m;
 	return 0;

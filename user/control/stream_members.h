@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Changes of the set of workers of a router that serves TCP services alone, one after another: a worker gives its connections away and
- * gets no new ones, or connections are spread evenly. Workers choose which of theirs go. Control thread only.
+ * Changes of the set of workers of a router that serves TCP services alone, one after another: a worker comes, or gives its connections
+ * away and gets no new ones, and may end then; or connections are spread evenly. Workers choose which of theirs go. Control thread only.
  */
 #ifndef XSR_STREAM_MEMBERS_H
 #define XSR_STREAM_MEMBERS_H
@@ -18,13 +18,13 @@ struct stream_members;
 int stream_members_open(struct stream_members **out, struct maps *maps, struct gateways *gateways);
 void stream_members_close(struct stream_members *members); /* takes NULL; who waits is not told */
 
-/* DRAIN or REBALANCE. Takes a copy. 0, or -ENOMEM, -ESHUTDOWN. Nothing is called back from within. */
+/* Takes a copy. 0, or -ENOMEM, -ESHUTDOWN. Nothing is called back from within. */
 int stream_members_change(struct stream_members *members, const struct change *change);
 
 /* The workers that take clients, a bit each. */
 uint64_t stream_members_serving(const struct stream_members *members);
 
-/* HANDED, of a token of ours. */
+/* HANDED or PARTED, of a token of ours. */
 void stream_members_mail(struct stream_members *members, const struct mail *mail);
 
 /* Goes on as far as it can; ms until the next call at the latest, -1: nothing is under way. */

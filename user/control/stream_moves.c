@@ -339,10 +339,10 @@ static void mail_read(struct stream_moves *m)
 		unsigned int from = __builtin_ctzll(known);
 
 		while ((mail = post_next(m->post, from))) {
-			if (mail->type == GATEWAY_MAIL_PASSED)
-				passed_take(m, mail);
-			else if (mail->type == GATEWAY_MAIL_HANDED && mail->token & STREAM_MEMBERS_TOKEN)
+			if (mail->token & STREAM_MEMBERS_TOKEN)
 				stream_members_mail(m->members, mail);
+			else if (mail->type == GATEWAY_MAIL_PASSED)
+				passed_take(m, mail);
 			else if (mail->type == GATEWAY_MAIL_HANDED)
 				handed_take(m, mail);
 			else if (mail->type == MAIL_LISTED)

@@ -26,6 +26,7 @@ enum gateway_mail {
 	GATEWAY_MAIL_HAND,	 /* control: the connection that carries this session is to go to worker `count` */
 	GATEWAY_MAIL_SPREAD,	 /* control: `count` connections, whichever, are to go to worker `worker`; as many answers */
 	GATEWAY_MAIL_SHUT,	 /* control: no more clients are accepted, and no more connections taken over; one HANDED */
+	GATEWAY_MAIL_LEAVE,	 /* control: worker `worker` will end: no connection goes there any more; one HANDED */
 	GATEWAY_MAIL_PARCEL,	 /* worker to worker: here it is, or here it is again */
 	GATEWAY_MAIL_HANDED,	 /* the answer to control; result: enum handover_result */
 };

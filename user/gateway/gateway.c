@@ -36,19 +36,46 @@ static uint64_t clock_ns(void)
 
 /* --- mail --- */
 
+static void mail_take(struct gateway *g, unsigned int from, const struct mail *mail);
+
 static void mail_read(struct gateway *g, unsigned int from)
 {
 	const struct mail *mail;
 
 	while ((mail = post_next(&g->post, from))) {
-		if (mail->type == MAIL_LIST)
-			stream_rows_answer(g, mail);
-		else if (mail->type >= GATEWAY_MAIL_HAND)
-			handover_mail(g, mail);
-		else
-			errand_mail(g, from, mail);
+		mail_take(g, from, mail);
 		post_done(&g->post, from);
 	}
+}
+
+/* What it sent before it ended is read first. */
+static void peer_part(struct gateway *g, const struct mail *mail)
+{
+	const struct mail parted = { .type = MAIL_PARTED, .token = mail->token };
+
+	mail_read(g, mail->worker);
+	post_part(&g->post, mail->worker);
+	post_mail(&g->post, POST_CONTROL, &parted);
+}
+
+static void peer_join(struct gateway *g, const struct mail *mail)
+{
+	post_join(&g->post, mail->worker, (const struct mail_join *)mail->room);
+	g->leaving &= ~(1ULL << mail->worker);
+}
+
+static void mail_take(struct gateway *g, unsigned int from, const struct mail *mail)
+{
+	if (mail->type == MAIL_LIST)
+		stream_rows_answer(g, mail);
+	else if (mail->type == MAIL_JOIN)
+		peer_join(g, mail);
+	else if (mail->type == MAIL_PART)
+		peer_part(g, mail);
+	else if (mail->type >= GATEWAY_MAIL_HAND)
+		handover_mail(g, mail);
+	else
+		errand_mail(g, from, mail);
 }
 
 static void bell_ready(struct watched *watched, uint32_t events)
@@ -239,6 +266,7 @@ void gateway_run(struct gateway *g)
 		turn(g);
 	doors_close(g);
 	conns_turn(g);
+	mail_read_all(g); /* what came in the end is sent back */
 }
 
 void gateway_stop(struct gateway *g)

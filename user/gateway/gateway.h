@@ -86,6 +86,7 @@ struct gateway {
 	struct stream_list settling;	 /* see express.h */
 	unsigned int n_ticks;
 	struct post post;
+	uint64_t leaving;		 /* workers that will end, a bit each */
 	struct watched bell;		 /* the post's */
 	atomic_bool stopping;
 	atomic_ulong n_turns;		 /* that it lives */

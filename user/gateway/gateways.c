@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "cpu.h"
@@ -14,12 +15,15 @@
 #define PATIENCE_S 3
 
 struct gateways {
-	unsigned int n, n_running;
+	struct gateway_params params; /* of all of them */
+	unsigned int n;		      /* numbers that are, or were, in use */
+	unsigned int n_streams;	      /* that have a share of the kernel's way */
+	bool running[XSR_WORKERS_MAX];
 	struct registry *registry;
 	struct stream *stream; /* NULL = the kernel cannot */
 	char broken[XSR_STREAM_MAX][STREAM_WHY_LEN];
 	struct post control;
-	struct gateway *at[XSR_WORKERS_MAX];
+	struct gateway *at[XSR_WORKERS_MAX]; /* NULL = there is none */
 	pthread_t threads[XSR_WORKERS_MAX];
 	struct ring *rings[POST_MAX][POST_MAX]; /* from, to */
 };
@@ -29,32 +33,54 @@ static struct post *post_of(struct gateways *gs, unsigned int number)
 	return number == POST_CONTROL ? &gs->control : &gs->at[number]->post;
 }
 
-static int pair_join(struct gateways *gs, unsigned int a, unsigned int b)
+static int rings_open(struct gateways *gs, unsigned int a, unsigned int b)
 {
-	struct ring *there = ring_open(POST_SLOTS, MAIL_LEN), *back = ring_open(POST_SLOTS, MAIL_LEN);
-	const struct mail_join of_a = { .in = back, .out = there, .peer = post_of(gs, b) };
-	const struct mail_join of_b = { .in = there, .out = back, .peer = post_of(gs, a) };
-
-	gs->rings[a][b] = there;
-	gs->rings[b][a] = back;
-	if (!there || !back)
-		return -ENOMEM;
-	post_join(post_of(gs, a), b, &of_a);
-	post_join(post_of(gs, b), a, &of_b);
-	return 0;
+	gs->rings[a][b] = ring_open(POST_SLOTS, MAIL_LEN);
+	gs->rings[b][a] = ring_open(POST_SLOTS, MAIL_LEN);
+	return gs->rings[a][b] && gs->rings[b][a] ? 0 : -ENOMEM;
 }
 
-static int posts_join(struct gateways *gs)
+/* The way to b, as a sees it. */
+static struct mail_join way_of(struct gateways *gs, unsigned int a, unsigned int b)
 {
-	unsigned int a, b;
-	int ret = 0;
+	return (struct mail_join){ .in = gs->rings[b][a], .out = gs->rings[a][b], .peer = post_of(gs, b) };
+}
 
-	for (a = 0; a < gs->n && !ret; a++) {
-		ret = pair_join(gs, a, POST_CONTROL);
-		for (b = 0; b < a && !ret; b++)
-			ret = pair_join(gs, a, b);
-	}
-	return ret;
+/* For threads that do not run yet, and the control thread. */
+static void way_open(struct gateways *gs, unsigned int a, unsigned int b)
+{
+	const struct mail_join way = way_of(gs, a, b);
+
+	post_join(post_of(gs, a), b, &way);
+}
+
+/* For those that do. */
+static void way_tell(struct gateways *gs, unsigned int a, unsigned int b)
+{
+	const struct mail_join way = way_of(gs, a, b);
+	struct mail mail = { .type = MAIL_JOIN, .worker = b };
+
+	memcpy(mail.room, &way, sizeof(way));
+	post_mail(&gs->control, a, &mail);
+}
+
+/* Rings to and from control, and the gateways before it; and its own ends of them. */
+static int post_connect(struct gateways *gs, unsigned int a)
+{
+	int ret = rings_open(gs, a, POST_CONTROL);
+	unsigned int b;
+
+	for (b = 0; b < gs->n && !ret; b++)
+		if (b != a && gs->at[b])
+			ret = rings_open(gs, a, b);
+	if (ret)
+		return ret;
+	way_open(gs, POST_CONTROL, a);
+	way_open(gs, a, POST_CONTROL);
+	for (b = 0; b < gs->n; b++)
+		if (b != a && gs->at[b])
+			way_open(gs, a, b);
+	return 0;
 }
 
 static bool is_wished(const struct maps *maps, enum xsr_stream_mode mode)
@@ -103,21 +129,36 @@ static void kernel_try(struct gateways *gs, struct gateway_params *p)
 	p->stream = gs->stream;
 }
 
+/* One that comes later has no share of the kernel's way. */
+static int worker_open(struct gateways *gs, unsigned int i, int cpu, char why[XSR_WHY_LEN])
+{
+	static const char late[] = "the worker was added while the router ran";
+	struct gateway_params p = gs->params;
+
+	p.worker = i;
+	p.cpu = cpu;
+	if (i >= gs->n_streams) {
+		p.stream = NULL;
+		p.broken[XSR_STREAM_FRAMES] = p.broken[XSR_STREAM_SPLICE] = late;
+	}
+	return gateway_open(&gs->at[i], &p, why) ?: post_connect(gs, i);
+}
+
 static int gateways_fill(struct gateways *gs, const struct gateway_params *params, const int *cpus, char why[XSR_WHY_LEN])
 {
-	struct gateway_params p = *params;
-	unsigned int i;
+	unsigned int i, b;
 	int ret;
 
+	gs->params = *params;
 	ret = registry_open(&gs->registry, params->maps, gs->n * params->sessions_max);
-	p.registry = gs->registry;
-	kernel_try(gs, &p);
+	gs->params.registry = gs->registry;
+	kernel_try(gs, &gs->params);
 	for (i = 0; i < gs->n && !ret; i++) {
-		p.worker = i;
-		p.cpu = cpus ? cpus[i] : cpu_choose(i);
-		ret = gateway_open(&gs->at[i], &p, why);
+		ret = worker_open(gs, i, cpus ? cpus[i] : cpu_choose(i), why);
+		for (b = 0; b < i && !ret; b++)
+			way_open(gs, b, i);
 	}
-	return ret ?: posts_join(gs);
+	return ret;
 }
 
 int gateways_open(struct gateways **out, const struct gateway_params *params, unsigned int n, const int *cpus,
@@ -129,7 +170,7 @@ int gateways_open(struct gateways **out, const struct gateway_params *params, un
 	snprintf(why, XSR_WHY_LEN, "out of memory");
 	if (!gs)
 		return -ENOMEM;
-	gs->n = n;
+	gs->n = gs->n_streams = n;
 	ret = post_open(&gs->control, POST_CONTROL);
 	if (!ret)
 		ret = gateways_fill(gs, params, cpus, why);
@@ -165,16 +206,17 @@ static int thread_start(struct gateways *gs, unsigned int i)
 		return ret;
 	snprintf(name, sizeof(name), "xsr-tcp-%u", i);
 	pthread_setname_np(gs->threads[i], name);
-	gs->n_running++;
+	gs->running[i] = true;
 	return 0;
 }
 
 int gateways_start(struct gateways *gs)
 {
+	unsigned int i;
 	int ret = 0;
 
-	while (gs->n_running < gs->n && !ret)
-		ret = thread_start(gs, gs->n_running);
+	for (i = 0; i < gs->n && !ret; i++)
+		ret = thread_start(gs, i);
 	return ret;
 }
 
@@ -184,32 +226,118 @@ int gateways_stop(struct gateways *gs)
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < gs->n_running; i++)
-		gateway_stop(gs->at[i]);
+	for (i = 0; i < gs->n; i++)
+		if (gs->running[i])
+			gateway_stop(gs->at[i]);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += PATIENCE_S;
-	while (gs->n_running && !ret) {
-		ret = -pthread_clockjoin_np(gs->threads[gs->n_running - 1], NULL, CLOCK_MONOTONIC, &until);
-		gs->n_running -= !ret;
+	for (i = 0; i < gs->n && !ret; i++) {
+		if (gs->running[i])
+			ret = -pthread_clockjoin_np(gs->threads[i], NULL, CLOCK_MONOTONIC, &until);
+		gs->running[i] = ret;
 	}
 	return ret;
 }
 
+static void rings_close(struct gateways *gs, unsigned int a)
+{
+	unsigned int b;
+
+	for (b = 0; b < POST_MAX; b++) {
+		ring_close(gs->rings[a][b]);
+		ring_close(gs->rings[b][a]);
+		gs->rings[a][b] = gs->rings[b][a] = NULL;
+	}
+}
+
 void gateways_close(struct gateways *gs)
 {
-	unsigned int a, b;
+	unsigned int a;
 
 	if (!gs)
 		return;
 	for (a = 0; a < gs->n; a++)
 		gateway_close(gs->at[a]);
 	for (a = 0; a < POST_MAX; a++)
-		for (b = 0; b < POST_MAX; b++)
-			ring_close(gs->rings[a][b]);
+		rings_close(gs, a);
 	post_close(&gs->control);
 	registry_close(gs->registry);
 	stream_close(gs->stream);
 	free(gs);
+}
+
+/* --- workers come and go --- */
+
+static unsigned int number_free(const struct gateways *gs)
+{
+	unsigned int i = 0;
+
+	while (i < gs->n && gs->at[i])
+		i++;
+	return i;
+}
+
+/* All are told of one that comes, or none. */
+static bool can_tell(struct gateways *gs)
+{
+	unsigned int i;
+
+	for (i = 0; i < gs->n; i++)
+		if (gs->at[i] && !post_has_room(&gs->control, i, 1))
+			return false;
+	return true;
+}
+
+void gateways_free(struct gateways *gs, unsigned int i)
+{
+	post_part(&gs->control, i);
+	gateway_close(gs->at[i]);
+	gs->at[i] = NULL;
+	rings_close(gs, i);
+}
+
+static int worker_start(struct gateways *gs, unsigned int i, int cpu, char why[XSR_WHY_LEN])
+{
+	int ret = registry_grow(gs->registry, (i + 1) * gs->params.sessions_max);
+
+	if (!ret)
+		ret = worker_open(gs, i, cpu < 0 ? cpu_choose(i) : cpu, why);
+	return ret ?: thread_start(gs, i);
+}
+
+int gateways_add(struct gateways *gs, int cpu, char why[XSR_WHY_LEN])
+{
+	unsigned int i = number_free(gs), b;
+	int ret;
+
+	snprintf(why, XSR_WHY_LEN, "out of memory");
+	if (i == XSR_WORKERS_MAX || !can_tell(gs)) {
+		snprintf(why, XSR_WHY_LEN, i == XSR_WORKERS_MAX ? "there are as many workers as there may be" : "a worker does not answer");
+		return -EAGAIN;
+	}
+	ret = worker_start(gs, i, cpu, why);
+	if (ret) {
+		gateways_free(gs, i);
+		return ret;
+	}
+	for (b = 0; b < gs->n; b++)
+		if (b != i && gs->at[b])
+			way_tell(gs, b, i);
+	if (i == gs->n)
+		gs->n++;
+	return i;
+}
+
+bool gateways_ended(struct gateways *gs, unsigned int i)
+{
+	if (gs->running[i] && !pthread_tryjoin_np(gs->threads[i], NULL))
+		gs->running[i] = false;
+	return !gs->running[i];
+}
+
+void gateways_end(struct gateways *gs, unsigned int i)
+{
+	gateway_stop(gs->at[i]);
 }
 
 unsigned int gateways_count(const struct gateways *gs)

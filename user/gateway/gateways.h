@@ -19,7 +19,21 @@ int gateways_start(struct gateways *gateways); /* 0 or -errno */
 int gateways_stop(struct gateways *gateways);
 void gateways_close(struct gateways *gateways); /* takes NULL; stopped */
 
-/* How many there are: workers 0 to that less one. */
+/*
+ * One more, of the lowest number that is free, on this core; -1: as gateways_open() chooses. It serves when this returns: its number, or -errno with
+ * a sentence.
+ */
+int gateways_add(struct gateways *gateways, int cpu, char why[XSR_WHY_LEN]);
+
+/*
+ * One ends: all others have heard LEAVE before gateways_end(), and PART, which they answered, after gateways_ended() is true and before
+ * gateways_free(). Its connections are closed by that, and its sessions forgotten: they are to be moved before.
+ */
+void gateways_end(struct gateways *gateways, unsigned int worker);
+bool gateways_ended(struct gateways *gateways, unsigned int worker);
+void gateways_free(struct gateways *gateways, unsigned int worker);
+
+/* All workers that there are, or were, have a lower number. */
 unsigned int gateways_count(const struct gateways *gateways);
 
 /* The control thread's post: mail of errand.h and handover.h goes by it. Borrowed. */

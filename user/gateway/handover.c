@@ -195,7 +195,7 @@ static enum handover_result obstacle(const struct gateway *g, const struct front
 		return HANDOVER_NOBODY;
 	if (c->conn.socket || c->wants_kernel)
 		return HANDOVER_KERNEL;
-	if (g->ends_ns || !(g->post.known >> to & 1))
+	if (g->ends_ns || !((g->post.known & ~g->leaving) >> to & 1))
 		return HANDOVER_STOPPED;
 	return c->handover ? HANDOVER_AGAIN : HANDOVER_DONE;
 }
@@ -246,6 +246,20 @@ static void shut_take(struct gateway *g, const struct mail *mail)
 	handover_answer(g, mail->token, 0, HANDOVER_DONE, 0);
 }
 
+/* Those that are to go there stay. */
+static void leave_take(struct gateway *g, const struct mail *mail)
+{
+	struct handover *h, *next;
+
+	g->leaving |= 1ULL << mail->worker;
+	for (h = TAILQ_FIRST(&g->handovers); h; h = next) {
+		next = TAILQ_NEXT(h, of_gateway);
+		if (h->to == mail->worker)
+			handover_fail(h, HANDOVER_STOPPED);
+	}
+	handover_answer(g, mail->token, 0, HANDOVER_DONE, 0);
+}
+
 void handover_mail(struct gateway *g, const struct mail *mail)
 {
 	switch (mail->type) {
@@ -258,6 +272,9 @@ void handover_mail(struct gateway *g, const struct mail *mail)
 		break;
 	case GATEWAY_MAIL_SHUT:
 		shut_take(g, mail);
+		break;
+	case GATEWAY_MAIL_LEAVE:
+		leave_take(g, mail);
 		break;
 	case GATEWAY_MAIL_PARCEL:
 		takeover(g, parcel_of(mail));

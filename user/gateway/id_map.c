@@ -54,6 +54,21 @@ int id_map_add(struct id_map *map, uint32_t service, uint64_t id, uint32_t value
 	return 0;
 }
 
+int id_map_resize(struct id_map *map, uint32_t n_max)
+{
+	struct id_map new;
+	uint32_t i;
+
+	if (id_map_open(&new, n_max))
+		return -ENOMEM;
+	for (i = 0; i <= map->mask; i++)
+		if (map->entries[i].service)
+			id_map_add(&new, map->entries[i].service, map->entries[i].id, map->entries[i].value);
+	id_map_close(map);
+	*map = new;
+	return 0;
+}
+
 /* Whether an entry that belongs at `home` and stands at `at` may stand at `hole`: the hole is on its way. */
 static int may_fill(const struct id_map *map, uint32_t home, uint32_t at, uint32_t hole)
 {

@@ -22,6 +22,9 @@ struct id_map {
 int id_map_open(struct id_map *map, uint32_t n_max); /* 0 or -ENOMEM */
 void id_map_close(struct id_map *map);
 
+/* Room for n_max, which is not less than it has. 0 or -ENOMEM: then it is as it was. */
+int id_map_resize(struct id_map *map, uint32_t n_max);
+
 /* The value, or ID_MAP_NONE. */
 uint32_t id_map_find(const struct id_map *map, uint32_t service, uint64_t id);
 

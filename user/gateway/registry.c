@@ -40,6 +40,17 @@ void registry_close(struct registry *r)
 	free(r);
 }
 
+int registry_grow(struct registry *r, uint32_t n_sessions_max)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&r->lock);
+	if (n_sessions_max > r->owners.n_max)
+		ret = id_map_resize(&r->owners, n_sessions_max);
+	pthread_mutex_unlock(&r->lock);
+	return ret;
+}
+
 int registry_find(struct registry *r, uint32_t service, uint64_t id)
 {
 	uint32_t owner;

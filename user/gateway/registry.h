@@ -15,6 +15,9 @@ struct registry;
 int registry_open(struct registry **out, const struct maps *maps, uint32_t n_sessions_max); /* 0 or -errno */
 void registry_close(struct registry *registry); /* takes NULL */
 
+/* Room for at least so many. 0 or -ENOMEM. */
+int registry_grow(struct registry *registry, uint32_t n_sessions_max);
+
 /* Makes `worker` the owner if there is none. Returns who is, or -ENOSPC. */
 int registry_claim(struct registry *registry, uint32_t service, uint64_t id, uint32_t worker);
 
