@@ -327,7 +327,7 @@ _Static_assert(sizeof(struct xsr_worker_counters) == 256, "whole cache lines: no
 
 /*
  * What one worker counts of one TCP service; written by its thread alone, read by anyone: entry service * 64 + worker. What became of a
- * connection is counted once, at its end, so accepted = now open + all of closed_*.
+ * connection is counted once, at its end, so accepted + taken_over = now open + handed_over + all of closed_*.
  */
 enum xsr_stream_stat {
 	XSR_STREAM_STAT_CONNECTIONS,  /* clients now connected, not a total */

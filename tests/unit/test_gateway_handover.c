@@ -503,6 +503,27 @@ static void worker_without_room_gives_it_back(void **state)
 	close(p.client);
 }
 
+/* What was read and not looked at is more than the other one has memory for. */
+static void worker_without_memory_gives_it_back(void **state)
+{
+	struct pair p = pair_start();
+	int i;
+
+	(void)state;
+	W.at[1]->shared.spare = SIZE_MAX / 2;
+	hand_ask(0, 1);
+	peer_expect_type(p.here, XSR_FRAME_HB_PING);
+	for (i = 1; i <= 20; i++)
+		peer_request(p.client, ID, i, 1000);
+	usleep(20000);
+	peer_send(p.here, XSR_FRAME_HB_PONG, XSR_FRAME_REPLY, 0, 1, NULL, 0);
+	assert_int_equal(hand_answer(), HANDOVER_NO_ROOM);
+	peer_expect(p.here, XSR_FRAME_HELLO, ID, 0);
+	for (i = 1; i <= 20; i++)
+		assert_int_equal(peer_expect(p.here, XSR_FRAME_ECHO_REQ, ID, i).len, 1000);
+	close(p.client);
+}
+
 static void connection_that_neither_worker_has_room_for_is_closed_and_counted(void **state)
 {
 	struct pair p = pair_start();
@@ -762,6 +783,7 @@ int main(int argc, char **argv)
 		test(client_that_does_not_read_keeps_it_where_it_is),
 		test(worker_without_link_to_the_backend_gives_it_back),
 		test(worker_without_room_gives_it_back),
+		test(worker_without_memory_gives_it_back),
 		test(connection_that_neither_worker_has_room_for_is_closed_and_counted),
 		test(what_nobody_has_is_not_handed_over),
 		test(second_handover_of_a_connection_comes_later),

@@ -415,6 +415,13 @@ uint64_t stream_members_serving(const struct stream_members *m)
 	return m->serving;
 }
 
+uint64_t stream_members_answering(const struct stream_members *m)
+{
+	const struct members_run *run = TAILQ_FIRST(&m->runs);
+
+	return run && run->stage >= STAGE_END ? m->running & ~(1ULL << run->change.worker) : m->running;
+}
+
 void stream_members_stop(struct stream_members *m)
 {
 	m->stopped = true;

@@ -24,6 +24,9 @@ int stream_members_change(struct stream_members *members, const struct change *c
 /* The workers that take clients, a bit each. */
 uint64_t stream_members_serving(const struct stream_members *members);
 
+/* Those whose threads read their mail. */
+uint64_t stream_members_answering(const struct stream_members *members);
+
 /* HANDED or PARTED, of a token of ours. */
 void stream_members_mail(struct stream_members *members, const struct mail *mail);
 

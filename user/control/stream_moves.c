@@ -308,7 +308,7 @@ static const char *const handover_failures[HANDOVER_RESULTS] = {
 	[HANDOVER_UNREAD] = "its client does not read its answers; the connection stays where it is",
 	[HANDOVER_NO_ROOM] = "the other worker has no room for the connection; it stays where it is",
 	[HANDOVER_NO_LINK] = "the other worker is not connected to its backend; the connection stays where it is",
-	[HANDOVER_STOPPED] = "the router, or the service, is ending",
+	[HANDOVER_STOPPED] = "the other worker, the service or the router is ending",
 	[HANDOVER_CLOSED] = "no worker could take the connection on its way; it was closed",
 };
 
@@ -478,7 +478,7 @@ int stream_moves_list(struct stream_moves *m, const struct roster_wish *wish)
 	struct roster_wish all = *wish;
 	int ret;
 
-	all.workers = m->post->known;
+	all.workers = stream_members_answering(m->members);
 	ret = roster_begin(&m->rosters, &all);
 	stream_moves_resume(m);
 	return ret;

@@ -239,13 +239,14 @@ void conn_copy(const struct conn *c, void *to)
 	chunk_copy(&c->tcp->in, 0, to, c->tcp->in.len);
 }
 
+bool conn_may_restore(const struct gateway *g, size_t len)
+{
+	return chunk_pool_room(g->shared.pool) >= g->shared.spare + len;
+}
+
 int conn_restore(struct conn *c, const void *bytes, size_t len)
 {
-	const struct tcp_shared *shared = c->tcp->shared;
-
-	if (chunk_pool_room(shared->pool) < shared->spare + len || !chunk_append(shared->pool, &c->tcp->in, bytes, len))
-		return -ENOBUFS;
-	return 0;
+	return chunk_append(c->tcp->shared->pool, &c->tcp->in, bytes, len) ? 0 : -ENOBUFS;
 }
 
 int conn_release(struct conn *c)

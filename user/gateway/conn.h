@@ -85,6 +85,9 @@ int conn_release(struct conn *conn);
 size_t conn_kept(const struct conn *conn);
 void conn_copy(const struct conn *conn, void *to);
 
+/* Whether one that comes with so much may: what is spared for others is left. */
+bool conn_may_restore(const struct gateway *gateway, size_t len);
+
 /* What came on it before it came here, to be handed out when it is resumed. 0 or -ENOBUFS. */
 int conn_restore(struct conn *conn, const void *bytes, size_t len);
 

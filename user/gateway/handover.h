@@ -25,7 +25,7 @@ enum handover_result {
 	HANDOVER_UNREAD,   /* the client did not read its answers in time: nothing has changed */
 	HANDOVER_NO_ROOM,  /* the other worker has no room: it is where it was */
 	HANDOVER_NO_LINK,  /* the other worker is not connected to a backend that it needs: it is where it was */
-	HANDOVER_STOPPED,  /* the router, or the service, is ending */
+	HANDOVER_STOPPED,  /* the other worker, the service or the router is ending */
 	HANDOVER_CLOSED,   /* neither worker had room: it is closed */
 	HANDOVER_RESULTS
 };

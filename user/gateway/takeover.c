@@ -35,7 +35,7 @@ static enum handover_result refusal(struct gateway *g, const struct parcel *p)
 
 	if (!door_is_of(g, p->index, &p->service) || (!was_here && !door_is_open(g, p->index)))
 		return HANDOVER_STOPPED;
-	if (!has_places(g, p->n_sessions))
+	if (!has_places(g, p->n_sessions) || !conn_may_restore(g, p->kept_len))
 		return HANDOVER_NO_ROOM;
 	return was_here || has_links(g, p) ? HANDOVER_DONE : HANDOVER_NO_LINK;
 }
