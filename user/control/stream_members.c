@@ -162,14 +162,18 @@ static const char *refusal_of(const struct stream_members *m, const struct chang
 	return NULL;
 }
 
+static bool is_fixed(uint32_t mode)
+{
+	return mode == XSR_STREAM_FRAMES || mode == XSR_STREAM_SPLICE || mode == XSR_STREAM_RELAY;
+}
+
 /* A service whose connections the kernel moves, or that have no sessions; or NULL. */
 static const char *fixed_service(const struct stream_members *m)
 {
 	uint32_t s;
 
 	for (s = 1; s < XSR_SERVICES_MAX; s++)
-		if (m->maps->services[s].name[0] && m->maps->services[s].proto == IPPROTO_TCP &&
-		    m->maps->states[s].mode != XSR_STREAM_EPOLL && m->maps->states[s].mode != XSR_STREAM_LOCAL)
+		if (m->maps->services[s].name[0] && is_fixed(m->maps->states[s].mode))
 			return m->maps->services[s].name;
 	return NULL;
 }

@@ -35,6 +35,7 @@ struct item {
 	uint16_t generation;
 	bool has_failed;
 	uint64_t since_ns;
+	uint64_t again_ns; /* ITEM_AGAIN: not before that */
 };
 
 struct stream_moves {
@@ -241,15 +242,26 @@ static bool item_go(struct stream_moves *m, struct item *item)
 	return true;
 }
 
-static void item_step(struct stream_moves *m, struct item *item, bool is_late)
+/* The longer it takes the more seldom it is asked for. */
+static void item_again(struct item *item)
 {
+	uint64_t now_ns = control_clock_ns();
+
+	item->state = ITEM_AGAIN;
+	item->again_ns = now_ns + (now_ns - item->since_ns) / 4;
+}
+
+static void item_step(struct stream_moves *m, struct item *item, uint64_t now_ns)
+{
+	bool is_late = now_ns > item->since_ns + ANSWER_MS * 1000000ULL;
+
 	if (item->state == ITEM_STORED)
 		item_go(m, item);
 	else if (item->state == ITEM_ASKED && is_late)
 		item_fail(m, item, "its worker does not answer");
 	else if (item->state == ITEM_AGAIN && is_late)
 		item_fail(m, item, "its client comes and goes, or another one of its connection's sessions is on its way all the time");
-	else if (item->state == ITEM_AGAIN)
+	else if (item->state == ITEM_AGAIN && now_ns >= item->again_ns)
 		item_ask(m, item);
 }
 
@@ -259,7 +271,7 @@ static void items_go(struct stream_moves *m)
 	unsigned int i;
 
 	for (i = 0; i < ITEMS_MAX; i++)
-		item_step(m, &m->items[i], now_ns > m->items[i].since_ns + ANSWER_MS * 1000000ULL);
+		item_step(m, &m->items[i], now_ns);
 }
 
 static void jobs_report(struct stream_moves *m)
@@ -324,7 +336,7 @@ static void handed_take(struct stream_moves *m, const struct mail *mail)
 		item->job->report.n_along += room.n_sessions - 1;
 		item_done(m, item);
 	} else if (mail->result == HANDOVER_AGAIN) {
-		item->state = ITEM_AGAIN;
+		item_again(item);
 	} else {
 		item_fail(m, item, handover_failures[mail->result]);
 	}
