@@ -214,8 +214,8 @@ hosts_make
 gateway_start epoll
 step "$MOVES moves to the other worker under load"
 moves_under_load worker_moves_write $MOVES 1 3000
-step "the same with frames of up to 200000 bytes, while sessions move between backends"
-moves_under_load mixed_moves_write $((2 * MOVES)) 100001 200000
+step "the same with frames of up to 60000 bytes, while sessions move between backends"
+moves_under_load mixed_moves_write $((2 * MOVES)) 100001 60000
 step "clients come back elsewhere meanwhile"
 moves_of_who_comes_back
 step "a connection that carries four sessions"
