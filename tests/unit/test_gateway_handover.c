@@ -747,6 +747,61 @@ static void connection_that_comes_when_nobody_reads_mail_any_more_is_closed(void
 	close(c);
 }
 
+static void move_ask(uint8_t type, uint16_t backend)
+{
+	const struct mail mail = { .type = type, .service = FAKE_SERVICE, .id = ID, .count = backend, .token = 1, .generation = 1 };
+
+	assert_true(post_mail(&W.control, 0, &mail));
+}
+
+static void passed_wait(void)
+{
+	struct mail *mail;
+	unsigned int i;
+
+	for (i = 0; i < PEER_WAIT_S * 1000 && !(mail = post_next(&W.control, 0)); i++)
+		usleep(1000);
+	assert_non_null(mail);
+	assert_int_equal(mail->type, GATEWAY_MAIL_PASSED);
+	post_done(&W.control, 0);
+}
+
+/* The new backend must have read this worker's HELLO before it gets the other one's. */
+static void session_that_moves_to_another_backend_meanwhile_is_introduced_there_first(void **state)
+{
+	int links[4], i, c, from, to;
+	struct peer_frame f;
+	uint64_t first;
+
+	(void)state;
+	W.n_backends = W.n_workers = 2;
+	world_start();
+	for (i = 0; i < 4; i++)
+		links[i] = W.backends[1 + i / 2].links[i % 2];
+	c = client_open_at(0);
+	peer_hello(c, ID, 0);
+	i = who_says(links, 4);
+	from = links[i];
+	assert_true(peer_recv(from, &f));
+	peer_ack(from, ID, 0, XSR_HELLO_OK);
+	peer_expect_ack(c, ID, 0, XSR_HELLO_OK);
+	hand_ask(0, 1);
+	first = be64toh(peer_expect_type(from, XSR_FRAME_HB_PING).header.seq);
+	move_ask(GATEWAY_MAIL_MOVE, i < 2 ? 2 : 1);
+	peer_expect_type(from, XSR_FRAME_HB_PING);
+	peer_send(from, XSR_FRAME_HB_PONG, XSR_FRAME_REPLY, 0, first + 1, NULL, 0);
+	passed_wait();
+	move_ask(GATEWAY_MAIL_GO, 0);
+	to = links[who_says(links, 4)];
+	peer_expect(to, XSR_FRAME_HELLO, ID, 0);
+	usleep(50000);
+	assert_int_equal(registry_find(W.registry, FAKE_SERVICE, ID), 0);
+	peer_ack(to, ID, 0, XSR_HELLO_OK);
+	assert_int_equal(hand_answer(), HANDOVER_DONE);
+	assert_int_equal(registry_find(W.registry, FAKE_SERVICE, ID), 1);
+	close(c);
+}
+
 static void stop_does_not_wait_for_a_handover(void **state)
 {
 	struct pair p = pair_start();
@@ -795,6 +850,7 @@ int main(int argc, char **argv)
 		test(session_that_has_an_earlier_connection_there_leaves_it),
 		test(connection_of_another_service_is_not_taken),
 		test(connection_that_comes_when_nobody_reads_mail_any_more_is_closed),
+		test(session_that_moves_to_another_backend_meanwhile_is_introduced_there_first),
 		test(stop_does_not_wait_for_a_handover),
 	};
 

@@ -296,9 +296,8 @@ static void passed_take(struct stream_moves *m, const struct mail *mail)
 	if (item->state != ITEM_ASKED || token_of(m, item) != mail->token)
 		return;
 	switch ((enum errand_result)mail->result) {
-	case ERRAND_EMPTY: /* it ended meanwhile */
-		item->worker = -1;
-		item->state = ITEM_PASSED;
+	case ERRAND_EMPTY: /* it ended meanwhile, or it is between two workers, and requests of it will be under way */
+		item_again(item);
 		break;
 	case ERRAND_DONE:
 	case ERRAND_LOST:

@@ -2,10 +2,13 @@
 #include "barrier.h"
 
 #include "link.h"
+#include "wire.h"
 
+/* Who waits for room would wait for ever behind clients that use all of it at once. */
 int barrier_send(struct barrier *b, struct link *l)
 {
-	int ret = link_send(l, XSR_FRAME_HB_PING, 0, l->token + 1);
+	struct wire_frame f;
+	int ret = conn_send_over(&l->conn->conn, &f, wire_frame(&f, XSR_FRAME_HB_PING, 0, 0, l->token + 1, NULL, 0));
 
 	if (ret)
 		return ret;

@@ -21,7 +21,7 @@ struct barrier {
 	TAILQ_ENTRY(barrier) of_link;
 };
 
-/* -EAGAIN: the link is full. */
+/* -EAGAIN: not now. */
 int barrier_send(struct barrier *barrier, struct link *link);
 
 /* passed() is not called any more. Nothing happens if it is not under way. */

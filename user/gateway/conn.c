@@ -304,6 +304,17 @@ int conn_send(struct conn *c, const void *data, size_t len)
 	return 0;
 }
 
+int conn_send_over(struct conn *c, const void *data, size_t len)
+{
+	if (c->has_ended || c->socket)
+		return conn_send(c, data, len);
+	queue_begin(c);
+	if (!chunk_append(c->tcp->shared->pool, &c->tcp->out, data, len))
+		return -EAGAIN;
+	become_dirty(c);
+	return 0;
+}
+
 void conn_take(struct conn *c, const struct tcp_frame *frame)
 {
 	if (!c->socket)

@@ -94,6 +94,9 @@ int conn_restore(struct conn *conn, const void *bytes, size_t len);
 /* Queues one frame: 0, or -EAGAIN: there is no room, and nothing waits for it. */
 int conn_send(struct conn *conn, const void *data, size_t len);
 
+/* The same, also if it is full: for small frames that are few, and on which others wait. -EAGAIN: there is no memory. */
+int conn_send_over(struct conn *conn, const void *data, size_t len);
+
 /* The frame that came on `from` goes on to `to`; -EAGAIN: `from` waits for it, if the gateway moves its bytes. */
 int conn_forward(struct conn *from, const struct tcp_frame *frame, struct conn *to);
 

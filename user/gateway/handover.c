@@ -86,13 +86,16 @@ static uint64_t backends_of(const struct front *c)
 	return backends;
 }
 
-/* No session waits for another worker, or for its backend, or is on its way elsewhere. */
+/*
+ * No session waits for another worker, or for its backend, or is on its way elsewhere. One that came to another backend meanwhile was
+ * introduced there: that must be read before the other worker's HELLO is.
+ */
 static bool is_at_rest(const struct front *c)
 {
 	const struct stream_session *s;
 
 	LIST_FOREACH(s, &c->sessions, of_client)
-		if (s->errand || s->state != STREAM_OPEN)
+		if (s->errand || s->n_hellos || s->state != STREAM_OPEN)
 			return false;
 	return true;
 }
