@@ -31,7 +31,8 @@ struct row {
 	unsigned int figure;
 	struct {
 		enum tcp_way way;
-		uint32_t n_connections, window; /* unanswered on each */
+		uint32_t n_connections, n_sessions; /* in all */
+		uint32_t window;		    /* unanswered on each session */
 	} tcp;
 };
 

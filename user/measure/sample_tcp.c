@@ -31,7 +31,7 @@ static int client_start(struct tcp_client *client, struct bench *b, const struct
 {
 	struct tcp_load_config config = {
 		.n_connections = row->tcp.n_connections,
-		.n_sessions = row->tcp.n_connections,
+		.n_sessions = row->tcp.n_sessions,
 		.n_threads = 1,
 		.first_id = b->next_id,
 		.len = row->payload_len,
@@ -41,7 +41,7 @@ static int client_start(struct tcp_client *client, struct bench *b, const struct
 		.seed = 1,
 	};
 
-	b->next_id += row->tcp.n_connections;
+	b->next_id += row->tcp.n_sessions;
 	memcpy(&config.address, &path->address, sizeof(path->address));
 	return tcp_client_start(client, b, &config, why);
 }

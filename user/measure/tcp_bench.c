@@ -10,15 +10,15 @@
 static const struct bench_profile profile_full = { .name = "full", .rounds = 5, .warmup_ns = 200 * MS, .window_ns = 1000 * MS };
 static const struct bench_profile profile_quick = { .name = "quick", .rounds = 1, .warmup_ns = 50 * MS, .window_ns = 200 * MS };
 
-/* The loads: frames of that length, so many connections, so many unanswered on each. */
-#define CPU(len, conns, flight, of)                                                                          \
-	.unit = of, .lower_is_better = true, .sample = sample_tcp_cpu, .payload_len = len,                   \
-	.tcp.n_connections = conns, .tcp.window = flight
-#define SMALL CPU(64, 100, 30, "us")
-#define KILO CPU(1024, 100, 30, "us")
-#define BULK CPU(TCP_BULK_LEN, 4, 2, "s/GB")
-#define RTT                                                                                                  \
-	.unit = "us", .lower_is_better = true, .sample = sample_tcp_rtt, .payload_len = 64, .tcp.n_connections = 1, .tcp.window = 1
+/* The loads: frames of that length, so many connections and sessions, so many unanswered on each session. */
+#define LOAD(len, conns, sessions, flight)                                                                   \
+	.lower_is_better = true, .payload_len = len, .tcp.n_connections = conns, .tcp.n_sessions = sessions, \
+	.tcp.window = flight
+#define SMALL .unit = "us", .sample = sample_tcp_cpu, LOAD(64, 100, 100, 30)
+#define MANY .unit = "us", .sample = sample_tcp_cpu, LOAD(64, 100, 1000, 3)
+#define KILO .unit = "us", .sample = sample_tcp_cpu, LOAD(1024, 100, 100, 30)
+#define BULK .unit = "s/GB", .sample = sample_tcp_cpu, LOAD(TCP_BULK_LEN, 4, 4, 2)
+#define RTT .unit = "us", .sample = sample_tcp_rtt, LOAD(64, 1, 1, 1)
 
 #define WAYS(load, what)                                                                                     \
 	{ "direct-" load, what, .tcp.way = TCP_DIRECT }, { "epoll-" load, what, .tcp.way = TCP_EPOLL },      \
@@ -28,6 +28,8 @@ static const struct bench_profile profile_quick = { .name = "quick", .rounds = 1
 
 static const struct row rows[] = {
 	WAYS("64", SMALL),
+	{ "epoll-many", MANY, .tcp.way = TCP_EPOLL },
+	{ "frames-many", MANY, .tcp.way = TCP_FRAMES },
 	WAYS("1k", KILO),
 	WAYS("bulk", BULK),
 	WAYS("rtt", RTT),
@@ -50,6 +52,8 @@ static const struct target targets[] = {
 	{ "CPU, 64 B: nginx / epoll", "nginx-64", "epoll-64", TOLD },
 	{ "CPU, 64 B: epoll / haproxy", "epoll-64", "haproxy-64", AT_MOST(1.0) },
 	{ "CPU, 64 B: epoll / nginx", "epoll-64", "nginx-64", AT_MOST(1.0) },
+
+	{ "CPU, many sessions: frames / epoll", "frames-many", "epoll-many", TOLD },
 
 	{ "CPU, 1 KB: direct / epoll", "direct-1k", "epoll-1k", TOLD },
 	{ "CPU, 1 KB: frames / epoll", "frames-1k", "epoll-1k", AT_MOST(0.8) },
