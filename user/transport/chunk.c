@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A queue is a list of chunks, each with bytes; only a reservation adds some without. The pool gives away first what was used
- * before: those pages are there already, and in the cache. What it gave away together, and gets back together, it gives away in the same order: so
- * chunks of a queue mostly lie behind one another, and few vectors name many.
+ * before: those pages are there already, and in the cache. But a queue grows by the chunk behind its last one, if that is free: so few vectors
+ * name many.
  */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/queue.h>
 
 #include "chunk.h"
 
 struct chunk {
-	struct chunk *next;
+	struct chunk *next; /* of its queue */
+	LIST_ENTRY(chunk) free; /* of the pool's, if it is_free */
+	bool is_free;
 	uint8_t *data;	     /* its place in the memory */
 	uint32_t start, end; /* of the bytes in data */
 };
@@ -23,7 +26,7 @@ struct chunk_pool {
 	struct chunk *chunks; /* one for each CHUNK_LEN of it */
 	size_t n_chunks;
 	size_t n_touched; /* the first so many were in use before; the others are not even memory */
-	struct chunk *free; /* of those */
+	LIST_HEAD(, chunk) free; /* of those */
 	size_t n_free;
 	size_t n_held;
 };
@@ -95,30 +98,37 @@ void chunk_pool_hold(struct chunk_pool *pool, size_t len)
 	pool->n_held = chunks_for(len);
 }
 
-static struct chunk *chunk_get(struct chunk_pool *pool)
+/* The one behind `after`, which may be NULL, if it is free. */
+static struct chunk *chunk_get(struct chunk_pool *pool, struct chunk *after)
 {
-	struct chunk *c = pool->free;
+	struct chunk *c = LIST_FIRST(&pool->free);
 
 	if (!pool_left(pool))
 		return NULL;
+	if (after && after + 1 < pool->chunks + pool->n_touched && after[1].is_free)
+		c = after + 1;
 	if (c) {
-		pool->free = c->next;
+		LIST_REMOVE(c, free);
 		pool->n_free--;
 	} else {
 		c = &pool->chunks[pool->n_touched];
 		c->data = pool->memory + pool->n_touched++ * CHUNK_LEN;
 	}
+	c->is_free = false;
 	c->next = NULL;
 	c->start = c->end = 0;
 	return c;
 }
 
-/* All from the first to the last. */
-static void chunks_put(struct chunk_pool *pool, struct chunk *first, struct chunk *last, size_t n)
+/* Given away next, or behind `before`. */
+static void chunk_put(struct chunk_pool *pool, struct chunk *before, struct chunk *c)
 {
-	last->next = pool->free;
-	pool->free = first;
-	pool->n_free += n;
+	c->is_free = true;
+	if (before)
+		LIST_INSERT_AFTER(before, c, free);
+	else
+		LIST_INSERT_HEAD(&pool->free, c, free);
+	pool->n_free++;
 }
 
 /* --- at the end of a queue --- */
@@ -149,7 +159,7 @@ bool chunk_append(struct chunk_pool *pool, struct chunk_queue *q, const void *da
 	q->len += len;
 	for (; len; from += n, len -= n) {
 		if (!tail_room(q)) {
-			struct chunk *c = chunk_get(pool);
+			struct chunk *c = chunk_get(pool, q->tail);
 
 			*queue_link(q) = c;
 			q->tail = c;
@@ -235,19 +245,19 @@ static bool vector_add(struct iovec *iov, int *used, int n, void *data, size_t l
 
 int chunk_reserve(struct chunk_pool *pool, struct chunk_queue *q, struct iovec *iov, int n, size_t len)
 {
-	struct chunk **link = queue_link(q), *c;
+	struct chunk **link = queue_link(q), *last = q->tail, *c;
 	size_t room = min_len(len, tail_room(q));
 	int used = 0;
 
 	if (room && !vector_add(iov, &used, n, q->tail->data + q->tail->end, room))
 		return 0;
-	for (len -= room; len && (c = chunk_get(pool)); len -= room) {
+	for (len -= room; len && (c = chunk_get(pool, last)); len -= room) {
 		room = min_len(len, CHUNK_LEN);
 		if (!vector_add(iov, &used, n, c->data, room)) {
-			chunks_put(pool, c, c, 1);
+			chunk_put(pool, NULL, c);
 			break;
 		}
-		*link = c;
+		*link = last = c;
 		link = &c->next;
 	}
 	return used;
@@ -272,7 +282,7 @@ void chunk_commit(struct chunk_pool *pool, struct chunk_queue *q, size_t len)
 	*queue_link(q) = NULL;
 	while ((c = rest)) {
 		rest = c->next;
-		chunks_put(pool, c, c, 1);
+		chunk_put(pool, NULL, c);
 	}
 }
 
@@ -316,24 +326,21 @@ void chunk_copy(const struct chunk_queue *q, size_t offset, void *to, size_t len
 
 void chunk_drop(struct chunk_pool *pool, struct chunk_queue *q, size_t len)
 {
-	struct chunk *first = q->head, *last = NULL, *c;
-	size_t n_done = 0, n;
+	struct chunk *c, *before = NULL;
+	size_t n;
 
 	assert(len <= q->len);
 	q->len -= len;
-	for (c = first; len; c = c->next) {
+	for (c = q->head; len; c = q->head) {
 		n = min_len(len, c->end - c->start);
 		c->start += n;
 		len -= n;
 		if (c->start < c->end)
 			break;
-		last = c;
-		n_done++;
+		q->head = c->next;
+		chunk_put(pool, before, c);
+		before = c;
 	}
-	if (!last)
-		return;
-	q->head = last->next;
 	if (!q->head)
 		q->tail = NULL;
-	chunks_put(pool, first, last, n_done);
 }
