@@ -31,12 +31,12 @@ else
 	RATE=10000 WAIT_S=20 SLOWER=1
 fi
 
-# How much the stories of TCP move, one in how many requests may be answered by an error, and for how long readers do not read.
+# How much the stories of TCP move, and for how long readers do not read.
 # XSR_SOAK in the environment: `make soak`.
 if [ -n "${XSR_SOAK:-}" ]; then
-	BULK_BYTES=20000000000 MUTE_S=60 ERRORS_PART=1000
+	BULK_BYTES=20000000000 MUTE_S=60
 else
-	BULK_BYTES=$((900000000 / SLOWER)) MUTE_S=4 ERRORS_PART=1000000
+	BULK_BYTES=$((900000000 / SLOWER)) MUTE_S=4
 fi
 
 server() { nsenter --net=$SERVER_NET "$@"; }
